@@ -1,0 +1,136 @@
+package step
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/google/renameio/v2"
+
+	"github.com/osbs-tekton/osbs/pkg/failure"
+	"github.com/osbs-tekton/osbs/pkg/redact"
+)
+
+// ResultMessage is the result that every step has: why it failed, in one text.
+const ResultMessage = "message"
+
+// Tekton carries the results of a step in the container's termination message, of which Kubernetes keeps 4096 bytes; names,
+// quoting and Tekton's own entries take their share of it.
+const (
+	maxResults     = 3000 // all values of a step together, bytes
+	maxMessage     = 900  // ResultMessage, bytes
+	maxTermination = 4096 // our own termination message, bytes
+)
+
+// Result is a result that a step may set.
+type Result struct{ Name, Description string }
+
+// Results collects a step's results and writes each to a file of its name, as Tekton reads them.
+type Results struct {
+	dir     string
+	known   map[string]bool
+	values  map[string]string
+	size    int
+	secrets *redact.Set
+}
+
+func newResults(declared []Result, dir string, secrets *redact.Set) *Results {
+	known := map[string]bool{}
+	for _, r := range declared {
+		known[r.Name] = true
+	}
+	return &Results{dir: dir, known: known, values: map[string]string{}, secrets: secrets}
+}
+
+// Set stores a result. That it was not declared, does not fit, or cannot be written is an error.
+func (r *Results) Set(name, value string) error {
+	if !r.known[name] {
+		return failure.New(failure.Internal, "result %q is not declared", name)
+	}
+	if r.size += len(value) - len(r.values[name]); r.size > maxResults-maxMessage {
+		return failure.New(failure.Internal, "result %q does not fit: all results of a step together hold %d bytes", name, maxResults-maxMessage)
+	}
+	return r.store(name, value)
+}
+
+func (r *Results) store(name, value string) error {
+	r.values[name] = value
+	if _, err := os.Stat(r.dir); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err := renameio.WriteFile(filepath.Join(r.dir, name), []byte(value), 0o644, renameio.WithTempDir(r.dir)); err != nil {
+		return failure.New(failure.Storage, "writing result %s: %w", name, err)
+	}
+	return nil
+}
+
+// message stores why the step failed. It cannot fail itself: the log has the text too.
+func (r *Results) message(text string) { _ = r.store(ResultMessage, shorten(text, maxMessage)) }
+
+// outcome is what the termination message says.
+type outcome struct {
+	Stage   string            `json:"stage"`
+	Kind    failure.Kind      `json:"kind,omitempty"`
+	Message string            `json:"message,omitempty"`
+	Results map[string]string `json:"results,omitempty"`
+}
+
+func (s Spec) outcome(r *Results, err error) outcome {
+	o := outcome{Stage: s.Name, Kind: failure.KindOf(err)}
+	if err != nil {
+		o.Message = shorten(err.Error(), maxMessage)
+	}
+	if r != nil {
+		o.Results = r.values
+	}
+	return o
+}
+
+func (o outcome) code() int {
+	if o.Kind == "" {
+		return 0
+	}
+	return o.Kind.ExitCode()
+}
+
+// terminate writes the termination message where something waits for it: the file exists already in a pod.
+func (f *FlagSet) terminate(o outcome) {
+	data, err := json.Marshal(o)
+	if err == nil && len(data) > maxTermination {
+		o.Results = nil
+		data, err = json.Marshal(o)
+	}
+	if err != nil || len(data) > maxTermination {
+		return
+	}
+	file, err := os.OpenFile(*f.termination, os.O_WRONLY|os.O_TRUNC, 0)
+	if err != nil {
+		return
+	}
+	defer file.Close()
+	fmt.Fprintln(file, string(data))
+}
+
+// shorten keeps the beginning and the end of text within limit bytes, in valid UTF-8: the beginning says what was being done,
+// the end what went wrong.
+func shorten(text string, limit int) string {
+	text = strings.ToValidUTF8(text, "?")
+	if len(text) <= limit {
+		return text
+	}
+	const gap = " [...] "
+	half := (limit - len(gap)) / 2
+	head, tail := text[:half], text[len(text)-half:]
+	for !utf8.ValidString(head) {
+		head = head[:len(head)-1]
+	}
+	for !utf8.ValidString(tail) {
+		tail = tail[1:]
+	}
+	return head + gap + tail
+}
