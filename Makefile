@@ -1,0 +1,90 @@
+# `make help` lists the targets. `make demo` and `make test` need nothing but Go (and root on Debian, for what they install).
+
+GO          ?= go
+TAGS        := containers_image_openpgp,exclude_graphdriver_btrfs,exclude_graphdriver_devicemapper
+BIN         := bin
+CACHE       := $(CURDIR)/.cache
+STAGES      := clone detect-base lock prepare build push sync import
+VERSION     ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
+LDFLAGS     := -s -w -X main.version=$(VERSION)
+GOBUILD     := CGO_ENABLED=0 $(GO) build -trimpath -tags $(TAGS) -ldflags '$(LDFLAGS)'
+GOLANGCI    := $(CACHE)/tools/golangci-lint-v2.15.0
+TEST        ?= .
+PKGS        ?= ./...
+# What the tests talk to: real git and ssh servers, a second registry implementation, a static shell for test images.
+TEST_PACKAGES  := git openssh-server docker-registry busybox-static gcc libc6-dev
+BENCH_PACKAGES := buildah skopeo git gcc libc6-dev
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## Show this list
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## Build osbs and the step binaries into bin/
+	$(GOBUILD) -o $(BIN)/ ./cmd/...
+
+.PHONY: osbs
+osbs: ## Build bin/osbs only
+	@echo "building bin/osbs (the first time takes a minute or two) ..."
+	@$(GOBUILD) -o $(BIN)/osbs ./cmd/osbs
+
+.PHONY: demo
+demo: osbs ## Build two images from examples/, change the base, watch the other one be rebuilt
+	@bash examples/demo.sh $(BIN)/osbs $(CACHE)/demo
+
+.PHONY: test
+test: packages vet ## Run all tests with the race detector, on real servers (installs what it needs, as root on Debian)
+	CGO_ENABLED=1 $(GO) test -race -tags $(TAGS) -timeout 30m -run '$(TEST)' $(PKGS)
+
+.PHONY: vet
+vet: ## Check formatting, vet, and that go.mod is tidy
+	@test -z "$$(gofmt -l cmd pkg internal examples 2>/dev/null | tee /dev/stderr)" || { echo "run: gofmt -w on the files above" >&2; exit 1; }
+	CGO_ENABLED=0 $(GO) vet -tags $(TAGS) ./...
+	$(GO) mod tidy -diff
+
+.PHONY: lint
+lint: $(GOLANGCI) ## Run the linters of .golangci.yaml
+	CGO_ENABLED=0 $(GOLANGCI) run ./...
+
+$(GOLANGCI):
+	@mkdir -p $(@D)
+	CGO_ENABLED=0 GOFLAGS= GOBIN=$(@D)/new $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(subst golangci-lint-,,$(notdir $@))
+	@mv $(@D)/new/golangci-lint $@
+
+.PHONY: fuzz
+fuzz: ## Run every fuzz test for FUZZTIME (default 20s) each
+	@$(GO) run ./internal/fuzzall -tags $(TAGS) -time $(or $(FUZZTIME),20s)
+
+.PHONY: bench
+bench: build ## Measure against buildah, skopeo and git on this machine, and print the ratios (as root)
+	@$(call install,$(BENCH_PACKAGES))
+	$(GO) run -tags $(TAGS) ./internal/bench -bin $(BIN)
+
+.PHONY: generate
+generate: ## Render what is generated: the command reference in docs/
+	CGO_ENABLED=0 $(GO) generate -tags $(TAGS) ./...
+
+.PHONY: verify-generate
+verify-generate: generate ## Check that what is generated is committed
+	@git diff --exit-code -- docs || { echo "generated files differ: run 'make generate' and commit" >&2; exit 1; }
+
+.PHONY: packages
+packages: ## Install the Debian packages that the tests use
+	@$(call install,$(TEST_PACKAGES))
+
+.PHONY: clean
+clean: ## Remove what was built, and the demo
+	rm -rf $(BIN) $(CACHE)
+
+# install PACKAGES: nothing to do if dpkg has them all; never asks.
+define install
+missing=""; for p in $(1); do dpkg-query -W -f='$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || missing="$$missing $$p"; done; \
+if [ -n "$$missing" ]; then \
+  if [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then echo "please install:$$missing" >&2; exit 1; fi; \
+  echo "installing:$$missing"; \
+  (apt-get -qq update && DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get -qq -y --no-install-recommends install $$missing) >$(or $(TMPDIR),/tmp)/osbs-packages.log 2>&1 \
+    || { cat $(or $(TMPDIR),/tmp)/osbs-packages.log >&2; exit 1; }; \
+fi
+endef
