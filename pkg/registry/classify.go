@@ -1,0 +1,132 @@
+package registry
+
+import (
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"net"
+	"net/http"
+	"strings"
+	"syscall"
+
+	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
+
+	"github.com/osbs-tekton/osbs/pkg/failure"
+)
+
+// Classify gives an error of go-containerregistry, net/http or a file system a kind, and the sentence that helps. ref names what was
+// being read or written. nil stays nil, and an error that has a kind keeps it.
+func Classify(err error, ref string) error {
+	if err == nil {
+		return nil
+	}
+	var classified *failure.Error
+	if errors.As(err, &classified) {
+		return err
+	}
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return failure.New(failure.KindOf(err), "%s: %w", ref, err)
+	}
+	var answer *transport.Error
+	if !isCertificateError(err) && errors.As(err, &answer) {
+		return classifyAnswer(err, answer, ref)
+	}
+	return classifyConnection(err, ref)
+}
+
+// hostOf is the registry of a reference, for hints.
+func hostOf(ref string) string {
+	host, _, found := strings.Cut(ref, "/")
+	if !found || !strings.ContainsAny(host, ".:") && host != "localhost" {
+		return "docker.io"
+	}
+	return host
+}
+
+// classifyAnswer reads what a registry answered.
+func classifyAnswer(err error, answer *transport.Error, ref string) error {
+	host := hostOf(ref)
+	if answer.Request != nil && answer.Request.URL != nil && answer.Request.URL.Host != "" {
+		host = answer.Request.URL.Host
+	}
+	switch code := answer.StatusCode; {
+	case code == http.StatusUnauthorized || code == http.StatusForbidden:
+		return failure.WithHint(failure.New(failure.Unauthorized, "%s: registry %s refused access: %w", ref, host, err),
+			"check that it exists and that the registry secret for %s holds credentials that may use it", host)
+	case code == http.StatusNotFound:
+		return failure.WithHint(failure.New(failure.NotFound, "%s does not exist: %w", ref, err),
+			"check the name and the tag; a registry may also say this when credentials are missing")
+	case isFull(err) || code == http.StatusInsufficientStorage:
+		return failure.WithHint(failure.New(failure.Unavailable, "%s: registry %s is full: %w", ref, host, err),
+			"free space in the registry's storage, then build again")
+	case code == http.StatusTooManyRequests:
+		return failure.WithHint(failure.New(failure.Unavailable, "%s: registry %s limits the rate: %w", ref, host, err),
+			"credentials often raise the limit")
+	case code == http.StatusRequestEntityTooLarge:
+		return failure.WithHint(failure.New(failure.Unavailable, "%s: registry %s, or a proxy before it, refuses data of this size: %w", ref, host, err),
+			"raise the size limit of the proxy")
+	case code == http.StatusBadRequest && strings.Contains(err.Error(), "HTTP request to an HTTPS server"):
+		return failure.New(failure.Unavailable, "%s: registry %s speaks TLS, and was spoken to in plain HTTP: %w", ref, host, err)
+	case code < http.StatusBadRequest:
+		return failure.New(failure.Unavailable, "%s: registry %s gave an answer that no registry gives: %w", ref, host, err)
+	default:
+		return failure.New(failure.Unavailable, "%s: registry %s failed: %w", ref, host, err)
+	}
+}
+
+// isFull recognises the words in which registries report a full disk.
+func isFull(err error) bool {
+	text := strings.ToLower(err.Error())
+	return strings.Contains(text, "no space left on device") || strings.Contains(text, "disk quota exceeded") ||
+		strings.Contains(text, "quota has been")
+}
+
+// classifyConnection reads errors without an answer.
+func classifyConnection(err error, ref string) error {
+	host := hostOf(ref)
+	var record tls.RecordHeaderError
+	var dns *net.DNSError
+	var network net.Error
+	switch {
+	case isCertificateError(err):
+		return failure.WithHint(failure.New(failure.Untrusted, "%s: the certificate of registry %s is not trusted: %w", ref, host, err),
+			"give the CA that signed it with registry-ca-file")
+	case strings.Contains(err.Error(), "server gave HTTP response to HTTPS client"), errors.As(err, &record), errors.Is(err, errPlainHTTP):
+		return failure.WithHint(failure.New(failure.Untrusted, "%s: registry %s does not speak TLS: %w", ref, host, err),
+			"if plain HTTP is meant, list the host in registry-insecure, or begin its registry_uri with http://")
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT), errors.Is(err, syscall.EROFS), isPathError(err):
+		return failure.New(failure.Storage, "%s: %w", ref, err)
+	case errors.As(err, &dns):
+		return failure.WithHint(failure.New(failure.Unavailable, "%s: registry %s has no address: %w", ref, host, err), "check the host's name")
+	case isDigestMismatch(err):
+		return failure.New(failure.Untrusted, "%s: registry %s sent content that differs from its digest: %w", ref, host, err)
+	case errors.As(err, &network), isTemporaryError(err):
+		return failure.New(failure.Unavailable, "%s: registry %s cannot be reached: %w", ref, host, err)
+	default:
+		return classifyRubbish(err, ref, host)
+	}
+}
+
+// classifyRubbish is for what is left: go-containerregistry has no types for most of what it says about strange answers.
+func classifyRubbish(err error, ref, host string) error {
+	var syntax *json.SyntaxError
+	var kind *json.UnmarshalTypeError
+	if errors.As(err, &syntax) || errors.As(err, &kind) {
+		return failure.New(failure.Unavailable, "%s: registry %s answered something that is not a manifest: %w", ref, host, err)
+	}
+	return failure.New(failure.Unavailable, "%s: registry %s gave an answer that no registry gives: %w", ref, host, err)
+}
+
+func isPathError(err error) bool {
+	var path *fs.PathError
+	return errors.As(err, &path)
+}
+
+// isDigestMismatch recognises the texts of go-containerregistry, which has no type for them.
+func isDigestMismatch(err error) bool {
+	text := err.Error()
+	return strings.Contains(text, "error verifying sha256 checksum") || strings.Contains(text, "does not match requested digest") ||
+		strings.Contains(text, "manifest digest")
+}

@@ -1,0 +1,119 @@
+package registry
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"time"
+)
+
+// Time limits of one connection. A whole transfer has none: stalls end it (see body.go), size does not.
+const (
+	dialTimeout     = 30 * time.Second
+	tlsTimeout      = 20 * time.Second
+	headerTimeout   = 5 * time.Minute // a registry hashes an uploaded layer before it answers
+	continueTimeout = 2 * time.Second
+	idleTimeout     = 90 * time.Second
+	idlePerHost     = 16
+	maxHeader       = 1 << 20
+)
+
+// errPlainHTTP says that a server, or a redirect of it, asked for an unencrypted connection that nobody allowed.
+var errPlainHTTP = errors.New("plain HTTP is not allowed")
+
+// network sends requests, once each: TLS with the right trust for each host, plain HTTP only where that was asked for.
+type network struct {
+	insecureHosts hostSet
+	secure        *http.Transport
+	insecure      *http.Transport
+}
+
+func newNetwork(insecure hostSet, roots *x509.CertPool, addresses map[string]string) *network {
+	dial := newDialer(addresses)
+	return &network{
+		insecureHosts: insecure,
+		secure:        newHTTPTransport(dial, &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}),
+		insecure: newHTTPTransport(dial, &tls.Config{
+			InsecureSkipVerify: true, //nolint:gosec // only for hosts that a person listed as insecure
+			MinVersion:         tls.VersionTLS12,
+		}),
+	}
+}
+
+// newHTTPTransport speaks HTTP/1.1: layers are moved in parallel, each on its own connection with its own flow control.
+func newHTTPTransport(dial *dialer, config *tls.Config) *http.Transport {
+	return &http.Transport{
+		Proxy:                  dial.proxy,
+		DialContext:            dial.dial,
+		TLSClientConfig:        config,
+		TLSHandshakeTimeout:    tlsTimeout,
+		ResponseHeaderTimeout:  headerTimeout,
+		ExpectContinueTimeout:  continueTimeout,
+		IdleConnTimeout:        idleTimeout,
+		MaxIdleConnsPerHost:    idlePerHost,
+		MaxResponseHeaderBytes: maxHeader,
+		DisableCompression:     true, // digests are over the bytes that the registry stores
+		WriteBufferSize:        64 << 10,
+		ReadBufferSize:         64 << 10,
+	}
+}
+
+func (n *network) RoundTrip(req *http.Request) (*http.Response, error) {
+	switch {
+	case n.insecureHosts.has(req.URL.Host):
+		return n.insecure.RoundTrip(req)
+	case req.URL.Scheme == "https":
+		return n.secure.RoundTrip(req)
+	default:
+		if req.Body != nil {
+			_ = req.Body.Close() // a RoundTripper must, and nothing was sent
+		}
+		return nil, fmt.Errorf("%s: %w", req.URL.Host, errPlainHTTP)
+	}
+}
+
+// dialer connects to the addresses that stand in for names.
+type dialer struct {
+	net.Dialer
+	addresses map[string]string
+}
+
+func newDialer(addresses map[string]string) *dialer {
+	return &dialer{Dialer: net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second}, addresses: addresses}
+}
+
+// lookup finds the address for host, host:port, or nothing.
+func (d *dialer) lookup(hostport string) (string, bool) {
+	if len(d.addresses) == 0 {
+		return "", false
+	}
+	if address, ok := d.addresses[hostport]; ok {
+		return address, true
+	}
+	host, _, err := net.SplitHostPort(hostport)
+	if err != nil {
+		return "", false
+	}
+	address, ok := d.addresses[host]
+	return address, ok
+}
+
+func (d *dialer) dial(ctx context.Context, netw, address string) (net.Conn, error) {
+	if instead, ok := d.lookup(address); ok {
+		address = instead
+	}
+	return d.DialContext(ctx, netw, address)
+}
+
+// proxy takes the proxy from the environment, except for hosts with an address of their own.
+func (d *dialer) proxy(req *http.Request) (*url.URL, error) {
+	if _, ok := d.lookup(req.URL.Host); ok {
+		return nil, nil //nolint:nilnil // nil is how net/http spells no proxy
+	}
+	return http.ProxyFromEnvironment(req)
+}
