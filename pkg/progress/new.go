@@ -1,6 +1,14 @@
 package progress
 
-import "io"
+import (
+	"io"
+	"time"
+)
 
-// New returns the reporter for w.
-func New(_ io.Writer, _ bool) Reporter { return Discard }
+// New is the reporter that suits w: Terminal if tty says that w is one, else Plain.
+func New(w io.Writer, tty bool) Reporter {
+	if tty {
+		return NewTerminal(w, time.Now)
+	}
+	return NewPlain(w, time.Now)
+}
