@@ -55,7 +55,10 @@ $(GOLANGCI):
 
 .PHONY: fuzz
 fuzz: ## Run every fuzz test for FUZZTIME (default 20s) each
-	@$(GO) run ./internal/fuzzall -tags $(TAGS) -time $(or $(FUZZTIME),20s)
+	@for file in $$(grep -rlE '^func Fuzz' --include='*_test.go' cmd pkg internal); do \
+	  for f in $$(sed -nE 's/^func (Fuzz[A-Za-z0-9_]+)\(.*/\1/p' $$file); do \
+	    echo "== $$(dirname $$file) $$f"; CGO_ENABLED=0 $(GO) test -tags $(TAGS) -run '^$$' -fuzz "^$$f$$" -fuzztime $(or $(FUZZTIME),20s) ./$$(dirname $$file) || exit 1; \
+	  done; done
 
 .PHONY: bench
 bench: build ## Measure against buildah, skopeo and git on this machine, and print the ratios (as root)

@@ -1,0 +1,175 @@
+package depcheck
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const (
+	module = "github.com/osbs-tekton/osbs"
+	tags   = "containers_image_openpgp,exclude_graphdriver_btrfs,exclude_graphdriver_devicemapper"
+	mega   = 1_000_000
+)
+
+// What small programs must not link.
+var (
+	kubernetes = []string{"k8s.io/", "sigs.k8s.io/", "github.com/openshift/", "github.com/tektoncd/"}
+	engine     = []string{"go.podman.io/"}
+	web        = []string{"github.com/distribution/distribution/v3/registry/handlers"}
+	gitLibrary = []string{"github.com/go-git/"}
+	registry   = []string{"github.com/google/go-containerregistry/"}
+)
+
+// programs are the step binaries: what each must not link, and how many megabytes it may have when stripped.
+var programs = map[string]struct {
+	size      int64
+	forbidden [][]string
+}{
+	"clone":       {15, [][]string{kubernetes, engine, web, registry}},
+	"detect-base": {12, [][]string{kubernetes, engine, web, gitLibrary}},
+	"prepare":     {12, [][]string{kubernetes, engine, web, registry}},
+	"push":        {12, [][]string{kubernetes, engine, web, gitLibrary}},
+	"sync":        {12, [][]string{kubernetes, engine, web, gitLibrary}},
+	"lock":        {30, [][]string{engine, web, gitLibrary}},
+	"import":      {30, [][]string{engine, web, gitLibrary}},
+	"build":       {40, [][]string{{"k8s.io/", "github.com/openshift/api", "github.com/tektoncd/"}, web, gitLibrary}},
+}
+
+// pkg is what `go list -json` says of a package.
+type pkg struct {
+	ImportPath, Dir, Doc, Name string
+	Imports                    []string
+	Standard                   bool
+	GoFiles                    []string
+}
+
+func list(t *testing.T, args ...string) map[string]pkg {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "go", append([]string{"list", "-tags", tags, "-json=ImportPath,Dir,Doc,Name,Imports,Standard,GoFiles"}, args...)...)
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	cmd.Stderr = os.Stderr
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	all := map[string]pkg{}
+	for d := json.NewDecoder(out); ; {
+		var p pkg
+		if err := d.Decode(&p); errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		all[p.ImportPath] = p
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+// chain is the shortest way of imports from one package to the first that match accepts; nil if there is none.
+func chain(all map[string]pkg, from string, match func(string) bool) []string {
+	cameFrom := map[string]string{from: ""}
+	for queue := []string{from}; len(queue) > 0; queue = queue[1:] {
+		at := queue[0]
+		if at != from && match(at) {
+			var way []string
+			for ; at != ""; at = cameFrom[at] {
+				way = append([]string{at}, way...)
+			}
+			return way
+		}
+		for _, next := range all[at].Imports {
+			if _, seen := cameFrom[next]; !seen {
+				cameFrom[next] = at
+				queue = append(queue, next)
+			}
+		}
+	}
+	return nil
+}
+
+func hasPrefix(prefixes []string) func(string) bool {
+	return func(s string) bool {
+		return slices.ContainsFunc(prefixes, func(p string) bool { return strings.HasPrefix(s, p) })
+	}
+}
+
+func TestStepBinariesLinkNothingHeavy(t *testing.T) {
+	for name, p := range programs {
+		t.Run(name, func(t *testing.T) {
+			root := module + "/cmd/" + name
+			all := list(t, "-deps", root)
+			for _, group := range p.forbidden {
+				if way := chain(all, root, hasPrefix(group)); way != nil {
+					t.Errorf("%s must not link %v, but does:\n  %s", name, group, strings.Join(way, "\n  imports "))
+				}
+			}
+		})
+	}
+}
+
+func TestStepBinariesAreSmall(t *testing.T) {
+	dir := t.TempDir()
+	cmd := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-tags", tags, "-ldflags", "-s -w", "-o", dir+"/", module+"/cmd/...")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	for name, p := range programs {
+		info, err := os.Stat(filepath.Join(dir, name))
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		t.Logf("%-12s %5.1f MB of %d", name, float64(info.Size())/mega, p.size)
+		if info.Size() > p.size*mega {
+			t.Errorf("%s has %.1f MB, more than %d", name, float64(info.Size())/mega, p.size)
+		}
+	}
+}
+
+// engineUsers are the only packages that may link the build engine: the programs whose process can become one.
+var engineUsers = []string{module + "/cmd/build", module + "/cmd/osbs", module + "/pkg/build/engine"}
+
+func TestPackages(t *testing.T) {
+	all := list(t, module+"/...")
+	for name, p := range all {
+		if strings.HasPrefix(name, module+"/internal/deps") || len(p.GoFiles) == 0 {
+			continue
+		}
+		if p.Doc == "" {
+			t.Errorf("%s has no package comment", name)
+		}
+		switch base := path.Base(name); base {
+		case "util", "utils", "common", "helper", "helpers", "misc", "errors", "types":
+			t.Errorf("%s: a package is named for its concept, not %q", name, base)
+		}
+		for _, imported := range p.Imports {
+			if strings.HasPrefix(imported, module+"/cmd/") {
+				t.Errorf("%s imports %s: programs are not imported", name, imported)
+			}
+			if strings.HasPrefix(imported, module+"/internal/") && !strings.HasPrefix(name, module+"/internal/") {
+				t.Errorf("%s imports %s: that is for tests", name, imported)
+			}
+			if strings.HasPrefix(imported, "go.podman.io/") && !slices.Contains(engineUsers, name) {
+				t.Errorf("%s imports %s: only %v link the build engine", name, imported, engineUsers)
+			}
+		}
+	}
+	if len(all) < 20 {
+		t.Errorf("only %d packages were seen", len(all))
+	}
+}
