@@ -1,0 +1,109 @@
+package registrytest
+
+import (
+	"bytes"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// skipServers names the environment variable with which a developer does without the programs that Debian packages.
+const skipServers = "OSBS_TEST_SKIP_SERVERS"
+
+// StartDebian runs Debian's docker-registry program (distribution 2.8). That it is not installed is a failure, unless
+// OSBS_TEST_SKIP_SERVERS=1 is set.
+func StartDebian(t testing.TB, o Options) *Registry {
+	t.Helper()
+	if o.TokenServer || o.Wrap != nil {
+		t.Fatal("registrytest: StartDebian has neither TokenServer nor Wrap")
+	}
+	program, err := exec.LookPath("docker-registry")
+	if err != nil {
+		if os.Getenv(skipServers) == "1" {
+			t.Skip("docker-registry is not installed")
+		}
+		t.Fatalf("%v: install Debian's package docker-registry, or set %s=1", err, skipServers)
+	}
+	dir := t.TempDir()
+	r := &Registry{Dir: filepath.Join(dir, "data"), Host: freePort(t)}
+	r.URL = "http://" + r.Host
+	config := fmt.Sprintf("version: 0.1\nlog: {level: error, accesslog: {disabled: true}}\n"+
+		"storage:\n  filesystem: {rootdirectory: %q}\n  delete: {enabled: true}\n  maintenance: {uploadpurging: {enabled: false}}\n"+
+		"http:\n  addr: %q\n  secret: test\n", r.Dir, r.Host)
+	if o.TLS {
+		files := writeCertificates(t, dir)
+		config += fmt.Sprintf("  tls: {certificate: %q, key: %q}\n", files.certificate, files.key)
+		r.CAFile, r.URL = files.ca, "https://"+r.Host
+	}
+	if o.BasicAuth {
+		config += fmt.Sprintf("auth:\n  htpasswd: {realm: test, path: %q}\n", writeHtpasswd(t, dir))
+		r.addAccount(t, dir)
+		r.writeSecret(t)
+	}
+	run(t, r.Host, program, "serve", writeFile(t, filepath.Join(dir, "config.yml"), config))
+	return r
+}
+
+// started bounds how long a program may take to listen.
+const started = 20 * time.Second
+
+// run starts a program and waits until it listens on address. It is killed when the test ends.
+func run(t testing.TB, address, program string, args ...string) {
+	t.Helper()
+	var output lockedBuffer
+	cmd := exec.CommandContext(t.Context(), program, args...) //nolint:gosec // a test's own program
+	cmd.Stdout, cmd.Stderr = &output, &output
+	cmd.Env = append(os.Environ(), "OTEL_TRACES_EXPORTER=none")
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	exited := make(chan struct{})
+	go func() {
+		_ = cmd.Wait()
+		close(exited)
+	}()
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		<-exited
+	})
+	deadline := time.Now().Add(started)
+	dialer := net.Dialer{Timeout: time.Second}
+	for {
+		conn, err := dialer.DialContext(t.Context(), "tcp", address)
+		if err == nil {
+			_ = conn.Close()
+			return
+		}
+		select {
+		case <-exited:
+			t.Fatalf("%s ended: %s", strings.Join(cmd.Args, " "), output.String())
+		case <-time.After(20 * time.Millisecond):
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%s does not listen on %s: %v\n%s", program, address, err, output.String())
+		}
+	}
+}
+
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lockedBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}

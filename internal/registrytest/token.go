@@ -1,0 +1,124 @@
+package registrytest
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/distribution/distribution/v3/configuration"
+	"github.com/go-jose/go-jose/v4"
+	"github.com/go-jose/go-jose/v4/jwt"
+)
+
+const (
+	tokenIssuer  = "registrytest"
+	tokenService = "registrytest"
+	tokenKeyID   = "registrytest"
+)
+
+// TokenServer gives bearer tokens to whoever knows the account, by the rules of the distribution project's token authentication.
+type TokenServer struct {
+	signer   jose.Signer
+	jwks     string
+	lifetime time.Duration
+	issued   atomic.Int64
+	// Revoke, if set, decides for each token whether it is born expired.
+	Revoke func(issued int64) bool
+}
+
+// Issued is how many tokens have been given.
+func (s *TokenServer) Issued() int64 { return s.issued.Load() }
+
+func newTokenServer(t testing.TB, dir string, lifetime time.Duration) *TokenServer {
+	t.Helper()
+	if lifetime == 0 {
+		lifetime = time.Hour
+	}
+	key := newKey(t)
+	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.ES256, Key: jose.JSONWebKey{Key: key, KeyID: tokenKeyID}},
+		(&jose.SignerOptions{}).WithType("JWT"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys := jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: key.Public(), KeyID: tokenKeyID, Algorithm: string(jose.ES256), Use: "sig"}}}
+	data, err := json.Marshal(keys)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &TokenServer{signer: signer, lifetime: lifetime, jwks: writeFile(t, filepath.Join(dir, "jwks.json"), string(data))}
+}
+
+// parameters are the registry's side.
+func (s *TokenServer) parameters() configuration.Parameters {
+	return configuration.Parameters{
+		"realm": "unused", "autoredirect": true, "autoredirectpath": "/token",
+		"issuer": tokenIssuer, "service": tokenService, "jwks": s.jwks,
+	}
+}
+
+// access is an entry of a token's access claim.
+type access struct {
+	Type    string   `json:"type"`
+	Name    string   `json:"name"`
+	Actions []string `json:"actions"`
+}
+
+// ServeHTTP implements http.Handler.
+func (s *TokenServer) ServeHTTP(w http.ResponseWriter, req *http.Request) {
+	if req.Method != http.MethodGet {
+		http.NotFound(w, req) // no OAuth
+		return
+	}
+	user, pass, hasAuth := req.BasicAuth()
+	if hasAuth && (user != username || pass != password) {
+		http.Error(w, `{"errors":[{"code":"UNAUTHORIZED","message":"bad account"}]}`, http.StatusUnauthorized)
+		return
+	}
+	var granted []access
+	if hasAuth {
+		granted = parseScopes(req.URL.Query()["scope"])
+	}
+	token, err := s.sign(user, granted)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(map[string]any{"token": token, "expires_in": int(s.lifetime.Seconds())})
+}
+
+func parseScopes(scopes []string) []access {
+	var granted []access
+	for _, list := range scopes {
+		for _, scope := range strings.Fields(list) {
+			parts := strings.SplitN(scope, ":", 3)
+			if len(parts) == 3 {
+				granted = append(granted, access{Type: parts[0], Name: parts[1], Actions: strings.Split(parts[2], ",")})
+			}
+		}
+	}
+	return granted
+}
+
+func (s *TokenServer) sign(user string, granted []access) (string, error) {
+	id := make([]byte, 8)
+	if _, err := rand.Read(id); err != nil {
+		return "", err
+	}
+	now := time.Now()
+	expiry := now.Add(s.lifetime)
+	if n := s.issued.Add(1); s.Revoke != nil && s.Revoke(n) {
+		expiry = now.Add(-10 * time.Minute) // distribution allows a minute of skew
+	}
+	claims := map[string]any{
+		"iss": tokenIssuer, "sub": user, "aud": tokenService, "jti": hex.EncodeToString(id), "access": granted,
+		"iat": now.Unix(), "nbf": now.Add(-time.Minute).Unix(), "exp": expiry.Unix(),
+	}
+	return jwt.Signed(s.signer).Claims(claims).Serialize()
+}
