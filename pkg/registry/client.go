@@ -76,7 +76,7 @@ func New(o Options) (*Client, error) {
 	}
 	return &Client{
 		env: env, hosts: hosts, keychain: keys,
-		transport: &retryTransport{env: env, inner: newNetwork(hosts, roots, o.Addresses)},
+		transport: &retryTransport{env: env, inner: newNetwork(hosts, roots, o.Addresses), stall: stallLimit},
 	}, nil
 }
 

@@ -26,6 +26,8 @@ const maxErrorBody = 64 << 10
 type retryTransport struct {
 	env   step.Env
 	inner http.RoundTripper
+	// stall is how long a body may send nothing.
+	stall time.Duration
 }
 
 // RoundTrip implements http.RoundTripper. After the last try a response that is an error is returned as a response, so that the
@@ -41,7 +43,7 @@ func (t *retryTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 		if err != nil {
 			return err
 		}
-		resp, err := t.inner.RoundTrip(again)
+		resp, err := t.send(again)
 		if err != nil {
 			return markTemporary(err)
 		}
