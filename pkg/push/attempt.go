@@ -1,0 +1,78 @@
+package push
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/google/renameio/v2"
+
+	"github.com/osbs-tekton/osbs/pkg/failure"
+	"github.com/osbs-tekton/osbs/pkg/tags"
+	"github.com/osbs-tekton/osbs/pkg/workspace"
+)
+
+// attemptFile is in the workspace; the push stage alone writes it.
+const attemptFile = "push-attempt.json"
+
+// maxAttempt bounds the file, in bytes.
+const maxAttempt = 1 << 20
+
+// attempt is what a push that died leaves to the next one of the same build: with it the unique tag stays the same, and a primary
+// tag that the first one set is told from one that another build has set.
+type attempt struct {
+	// Digest is the built image's. A workspace in which something else was built since has a new attempt.
+	Digest string `json:"digest"`
+	Tags   tagSet `json:"tags"`
+	// PrimaryFree holds the repositories in which this build saw that the primary tag did not exist.
+	PrimaryFree map[string]bool `json:"primaryFree"`
+}
+
+type tagSet tags.Set
+
+// setByPush lists the tags that are set by this stage, in order.
+func (s tagSet) setByPush() []string {
+	s.Floating = nil
+	return tags.Set(s).All()
+}
+
+// begin continues the earlier attempt of the same build, with its tags, or starts one with those of set.
+func begin(d workspace.Dir, digest string, set tags.Set) (*attempt, error) {
+	fresh := &attempt{Digest: digest, Tags: tagSet(set), PrimaryFree: map[string]bool{}}
+	f, err := os.Open(filepath.Join(string(d), attemptFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return fresh, nil
+	}
+	if err != nil {
+		return nil, failure.New(failure.Storage, "reading %s: %w", attemptFile, err)
+	}
+	defer f.Close()
+	var earlier attempt
+	if err := json.NewDecoder(io.LimitReader(f, maxAttempt)).Decode(&earlier); err != nil {
+		return nil, failure.WithHint(failure.New(failure.InvalidInput, "%s is malformed: %w", attemptFile, err), "remove it from the workspace and push again")
+	}
+	sameImage := earlier.Digest == digest && earlier.Tags.Name == set.Name && earlier.Tags.Primary == set.Primary
+	if !sameImage || earlier.Tags.Unique == "" {
+		return fresh, nil
+	}
+	fresh.Tags.Unique = earlier.Tags.Unique
+	for repo := range earlier.PrimaryFree {
+		fresh.PrimaryFree[repo] = true
+	}
+	return fresh, nil
+}
+
+// save makes the attempt durable.
+func (a *attempt) save(d workspace.Dir) error {
+	data, err := json.MarshalIndent(a, "", "  ")
+	if err != nil {
+		return failure.New(failure.Internal, "encoding %s: %w", attemptFile, err)
+	}
+	if err := renameio.WriteFile(filepath.Join(string(d), attemptFile), append(data, '\n'), 0o644, renameio.WithTempDir(string(d))); err != nil {
+		return failure.New(failure.Storage, "writing %s: %w", attemptFile, err)
+	}
+	return nil
+}
