@@ -43,7 +43,7 @@ func Main(s Spec) {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	done := make(chan int, 1)
 	go func() { done <- s.Execute(ctx, os.Args[1:], os.Getenv, os.Stderr) }()
-	code := 0
+	var code int
 	select {
 	case code = <-done:
 	case <-ctx.Done():

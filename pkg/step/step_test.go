@@ -169,7 +169,10 @@ func TestPanicIsAnError(t *testing.T) {
 
 func TestCancelledIsItsOwnKind(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
-	s := sample(func(context.Context, Env, *Results, map[string]any) error { cancel(); return errors.New("connection closed") })
+	s := sample(func(context.Context, Env, *Results, map[string]any) error {
+		cancel()
+		return errors.New("connection closed")
+	})
 	var out bytes.Buffer
 	if code := s.Execute(ctx, []string{"--git-url=u"}, os.Getenv, &out); code != failure.Cancelled.ExitCode() {
 		t.Errorf("exit code %d: %s", code, out.String())
