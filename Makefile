@@ -8,12 +8,13 @@ STAGES      := clone detect-base lock prepare build push sync import
 VERSION     ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 LDFLAGS     := -s -w -X main.version=$(VERSION)
 GOBUILD     := CGO_ENABLED=0 $(GO) build -trimpath -tags $(TAGS) -ldflags '$(LDFLAGS)'
+CRANE       := $(CACHE)/tools/crane
 GOLANGCI    := $(CACHE)/tools/golangci-lint-v2.15.0
 TEST        ?= .
 PKGS        ?= ./...
 # What the tests talk to: real git and ssh servers, a second registry implementation, a static shell for test images.
 TEST_PACKAGES  := git openssh-server docker-registry busybox-static gcc libc6-dev
-BENCH_PACKAGES := buildah skopeo git gcc libc6-dev
+BENCH_PACKAGES := buildah skopeo docker-registry git gcc g++ make libc6-dev perl openssl ca-certificates
 
 .DEFAULT_GOAL := help
 
@@ -61,9 +62,13 @@ fuzz: ## Run every fuzz test for FUZZTIME (default 20s) each
 	  done; done
 
 .PHONY: bench
-bench: build ## Measure against buildah, skopeo and git on this machine, and print the ratios (as root)
+bench: build $(CRANE) ## Measure against buildah, skopeo and git on this machine, and print the ratios (as root)
 	@$(call install,$(BENCH_PACKAGES))
 	$(GO) run -tags $(TAGS) ./internal/bench -bin $(BIN)
+
+$(CRANE):
+	@mkdir -p $(@D)
+	CGO_ENABLED=0 GOFLAGS= GOBIN=$(@D) $(GO) install github.com/google/go-containerregistry/cmd/crane@v0.22.1
 
 .PHONY: generate
 generate: ## Render what is generated: the command reference in docs/

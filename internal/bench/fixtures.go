@@ -178,14 +178,16 @@ func writeData(path string, size int64, seed uint64) error {
 	return w.Flush()
 }
 
-// newWorkspace makes a workspace as clone and prepare leave it, with the source taken from a directory.
+// newWorkspace makes a workspace as clone and prepare leave it, with the source, if any, taken from a directory.
 func newWorkspace(dir, source string, labels map[string]string) error {
 	w := workspace.Dir(dir)
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
-	if err := os.CopyFS(w.Source(), os.DirFS(source)); err != nil {
-		return err
+	if source != "" {
+		if err := os.CopyFS(w.Source(), os.DirFS(source)); err != nil {
+			return err
+		}
 	}
 	when := time.Date(2025, 1, 1, 0, 0, 0, 0, time.UTC)
 	commit := strings.Repeat("1", 40)
