@@ -138,7 +138,7 @@ func pushSkopeo(ctx context.Context, _ *bench, dir, w, host string) (usage, erro
 
 // prepareCopy makes an image of five layers of 100 MB each.
 func prepareCopy(_ context.Context, b *bench) error {
-	img := v1.Image(empty.Image)
+	img := empty.Image
 	for i := range 5 {
 		file := filepath.Join(b.work, fmt.Sprintf("part%d.bin", i))
 		if err := writeData(file, 100<<20, uint64(i+10)); err != nil {

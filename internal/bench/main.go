@@ -45,8 +45,9 @@ func main() {
 	only := flag.String("only", "", "run only the comparisons whose name matches this regular expression")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
-	defer stop()
-	if err := run(ctx, b, *only); err != nil {
+	err := run(ctx, b, *only)
+	stop()
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
