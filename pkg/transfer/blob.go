@@ -104,7 +104,10 @@ func (r *Repository) send(ctx context.Context, location *url.URL, d v1.Descripto
 	query.Set("digest", d.Digest.String())
 	target := *location
 	target.RawQuery = query.Encode()
-	body := &tracked{ReadCloser: content}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	body := &tracked{ReadCloser: content, stall: time.AfterFunc(stallLimit, func() { cancel(errStalled) })}
+	defer body.stall.Stop()
 	req, err := http.NewRequestWithContext(ctx, http.MethodPut, target.String(), body)
 	if err != nil {
 		return fmt.Errorf("uploading %s: %w", ref, err)
@@ -125,14 +128,23 @@ func (r *Repository) send(ctx context.Context, location *url.URL, d v1.Descripto
 	return nil
 }
 
-// tracked remembers whether it was the content that could not be read.
+// stallLimit is how long a registry may take nothing of an upload before the connection counts as broken.
+const stallLimit = 2 * time.Minute
+
+var errStalled = errors.New("the upload stalled")
+
+// tracked remembers whether it was the content that could not be read, and ends the upload when nothing is read for too long.
 type tracked struct {
 	io.ReadCloser
 	failed error
+	stall  *time.Timer
 }
 
 func (t *tracked) Read(p []byte) (int, error) {
 	n, err := t.ReadCloser.Read(p)
+	if t.stall.Stop() && err == nil { // after the last byte the time limit of the answer counts
+		t.stall.Reset(stallLimit)
+	}
 	if err != nil && !errors.Is(err, io.EOF) {
 		t.failed = err
 	}
@@ -143,6 +155,9 @@ func (t *tracked) Read(p []byte) (int, error) {
 func uploadError(ctx context.Context, err, reading error, ref string) error {
 	if reading != nil {
 		err = reading
+	}
+	if errors.Is(context.Cause(ctx), errStalled) {
+		return retry.Temporary(failure.New(failure.Unavailable, "%s: %w", ref, errStalled))
 	}
 	classified := registry.Classify(err, ref)
 	switch {
