@@ -1,0 +1,123 @@
+package osbsconf
+
+import "strings"
+
+// goneKeys are the keys of OSBS that have no meaning any more, each with what replaced it.
+func goneKeys() map[string]string {
+	const (
+		template   = "builds are described by Tekton tasks, not by JSON templates; the generator renders them, and an overlay customises them"
+		reactor    = "there is no atomic-reactor to configure; the settings of the stages are keys of this file and parameters of the pipeline"
+		worker     = "there are no orchestrator and worker builds: one pipeline builds an image"
+		koji       = "builds are not registered in Koji"
+		kerberos   = "log in with `oc login`, which knows Kerberos, and set kubeconfig, or set token_file"
+		label      = "write it as a LABEL in the Dockerfile"
+		nodes      = "node selectors are set in the overlay of the generated pipeline"
+		flatpak    = "Flatpaks are not built"
+		pushURL    = "a release bump is pushed to git_url with the credentials of git_secret"
+		authUse    = "credentials are used if they are set: username and password, token, token_file, client_cert, or those of the kubeconfig"
+		nfs        = "mount the NFS directory, and set archive_dir to where it is mounted"
+		proxy      = "set the environment variables HTTPS_PROXY and NO_PROXY"
+		manifests  = "an image of one platform has a manifest, and an index is not made"
+		kubeconfig = "the API server is asked for what it can do"
+	)
+	return map[string]string{
+		"build_json_dir": template, "builder_build_json_dir": template, "build_type": template, "arrangement_version": template,
+		"build_image": template, "build_imagestream": template, "build_from": template, "pipeline_run_path": template,
+		"reactor_config_secret": reactor, "reactor_config_map": reactor, "reactor_config_map_scratch": reactor,
+		"client_config_secret": reactor, "token_secrets": reactor, "deprecated_key": reactor, "builder_use_auth": reactor,
+		"builder_openshift_url": reactor, "metadata_plugin_use_auth": reactor,
+		"can_orchestrate": worker, "worker_token_secrets": worker, "orchestrator_max_run_hours": worker, "worker_max_run_hours": worker,
+		"koji_hub": koji, "koji_root": koji, "koji_certs_secret": koji, "koji_use_kerberos": koji, "koji_kerberos_keytab": koji,
+		"koji_kerberos_principal": koji, "prefer_schema1_digest": koji,
+		"use_kerberos": kerberos, "kerberos_keytab": kerberos, "kerberos_principal": kerberos, "kerberos_ccache": kerberos,
+		"use_auth": authUse,
+		"vendor":   label + ": vendor", "build_host": label + ": com.redhat.build-host",
+		"authoritative_registry": label + ": authoritative-source-url", "distribution_scope": label + ": distribution-scope",
+		"info_url_format": label + ": url", "equal_labels": "the older spellings Name, Version, Release and BZComponent are read; nothing is added to the image",
+		"low_priority_node_selector": nodes, "scratch_build_node_selector": nodes, "explicit_build_node_selector": nodes,
+		"auto_build_node_selector": nodes, "isolated_build_node_selector": nodes, "build_node_selector": nodes,
+		"flatpak": flatpak, "flatpak_base_image": flatpak, "dependency_replacements": flatpak,
+		"git_ref":      "set git_branch, and git_commit if the branch must be at one commit",
+		"git_push_url": pushURL, "git_push_username": pushURL,
+		"nfs_server_path": nfs, "nfs_dest_dir": nfs,
+		"tag":                        "the tags of an image come from its labels and the file additional-tags",
+		"unique_tag_only":            "build with --scratch",
+		"yum_repourls":               "COPY the .repo file in the Dockerfile, or mount it as a build_secret",
+		"sources_command":            "nothing is fetched from a lookaside cache: fetch sources in the Dockerfile, or insert a stage with an overlay",
+		"storage_limit":              "the size of a build's volume is set in the overlay of the generated pipeline",
+		"registry_api_versions":      "registries are spoken to in version 2, the only one there is",
+		"openshift_required_version": kubeconfig,
+		"group_manifests":            manifests,
+		"platforms":                  "set platform, or --platform: one build is one platform's",
+		"artifacts_allowed_domains":  "what a Dockerfile fetches is fetched by its RUN instructions: restrict the network of the build's pod",
+		"skip_koji_check_for_base":   koji,
+		"proxy":                      proxy,
+		"http_proxy":                 proxy,
+		"https_proxy":                proxy,
+		"no_proxy":                   proxy,
+	}
+}
+
+// goneFamilies are prefixes of keys that went together.
+func goneFamilies() map[string]string {
+	return map[string]string{
+		"koji_":          "builds are not registered in Koji",
+		"smtp_":          "no mail is sent: add a task that does to the pipeline's overlay, or watch PipelineRuns with a notifier",
+		"odcs_":          "composes are not requested; a repository is named in the Dockerfile",
+		"pdc_":           "the Product Definition Center is not asked; Flatpaks are not built",
+		"node_selector.": "node selectors are set in the overlay of the generated pipeline",
+		"reactor_":       "there is no atomic-reactor to configure; the settings of the stages are keys of this file and parameters of the pipeline",
+		"builder_":       "there is no atomic-reactor to configure; the settings of the stages are keys of this file and parameters of the pipeline",
+	}
+}
+
+// gone says what replaced a key of OSBS that has no meaning any more.
+func gone(name string) (string, bool) {
+	if why, ok := goneKeys()[name]; ok {
+		return why, true
+	}
+	for prefix, why := range goneFamilies() {
+		if strings.HasPrefix(name, prefix) {
+			return why, true
+		}
+	}
+	return "", false
+}
+
+// closest is the known key that name is probably meant to be, empty if none is near.
+func closest(name string) string {
+	best, distance := "", 1+len(name)/3
+	for _, k := range keys() {
+		for _, candidate := range append([]string{k.name}, k.older...) {
+			if d := editDistance(name, candidate, distance+1); d <= distance {
+				best, distance = k.name, d-1
+			}
+		}
+	}
+	return best
+}
+
+// editDistance is Levenshtein's distance of two short texts; anything from limit up is given as limit.
+func editDistance(a, b string, limit int) int {
+	const most = 64
+	if len(a) > most || len(b) > most {
+		return limit
+	}
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := diagonal
+			if a[i] != b[j] {
+				cost++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(cost, row[j]+1, diagonal+1)
+		}
+	}
+	return min(row[len(b)], limit)
+}
