@@ -1,0 +1,105 @@
+// Command lock is the lock stage: it takes the lock of the build config, and writes what an autorebuild needs into the build config.
+package main
+
+import (
+	"context"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/osbs-tekton/osbs/pkg/buildconfig"
+	"github.com/osbs-tekton/osbs/pkg/buildconfig/filestore"
+	"github.com/osbs-tekton/osbs/pkg/failure"
+	"github.com/osbs-tekton/osbs/pkg/lock"
+	"github.com/osbs-tekton/osbs/pkg/step"
+)
+
+func main() {
+	step.Main(step.Spec{
+		Name:    "lock",
+		Summary: "waits or fails while another build of the build config runs, then writes the build config",
+		Results: []step.Result{{Name: "build-config", Description: "the name of the build config"}},
+		Flags:   flags,
+	})
+}
+
+// settings are the flags that need more than a string.
+type settings struct {
+	lockDir, buildConfigDir, policy, created *string
+	baseDigests, buildArgs                   *[]string
+}
+
+func flags(f *step.FlagSet) step.Run {
+	o := lock.Options{}
+	s := settings{
+		lockDir:        f.String("lock-dir", "", "directory of the locks"),
+		buildConfigDir: f.String("buildconfig-dir", "", "directory of the build configs"),
+		policy:         f.String("lock-policy", string(lock.Fail), "fail or wait: what to do while another build of the build config runs"),
+		created:        f.String("created", "", "when the build was created (RFC 3339), which orders those who wait; empty means now"),
+		baseDigests:    f.List("base-digest", "REFERENCE=DIGEST of a base that an event named"),
+		buildArgs:      f.List("build-arg", "NAME=VALUE of a build argument"),
+	}
+	f.StringVar(&o.BuildConfig, "build-config", "", "name of the build config; empty means the one of the repository and branch")
+	f.StringVar(&o.Holder.Build, "holder", "", "name of the build")
+	f.StringVar(&o.Holder.UID, "holder-uid", "", "UID of the build")
+	f.IntVar(&o.Holder.PID, "holder-pid", os.Getppid(), "process that lives as long as the build; by default the parent process")
+	f.DurationVar(&o.Timeout, "lock-timeout", 0, "how long to wait at most; 0 means no limit")
+	f.BoolVar(&o.Autorebuild, "is-autorebuild", false, "the build was started by a change of a base")
+	f.BoolVar(&o.Scratch, "scratch", false, "a scratch build: the build config stays as it is")
+	f.BoolVar(&o.Isolated, "isolated", false, "an isolated build: the build config stays as it is")
+	parameters(f, &o.Parameters)
+	f.Required("lock-dir", "buildconfig-dir", "holder", "holder-uid")
+	return func(ctx context.Context, env step.Env, out *step.Results) error {
+		o.Env, o.Workspace = env, f.Workspace()
+		if err := s.fill(&o); err != nil {
+			return err
+		}
+		record, err := lock.Run(ctx, o)
+		if err != nil {
+			return err
+		}
+		return out.Set("build-config", record.BuildConfig)
+	}
+}
+
+// parameters registers what an autorebuild repeats.
+func parameters(f *step.FlagSet, p *buildconfig.Parameters) {
+	f.StringVar(&p.Dockerfile, "dockerfile", "", "path of the Dockerfile")
+	f.StringVar(&p.DockerfileTarget, "dockerfile-target", "", "stage to build")
+	f.StringVar(&p.Platform, "platform", "", "platform to build for")
+	f.StringVar(&p.Architecture, "architecture", "", "architecture label")
+	f.StringVar(&p.Component, "component", "", "component label")
+	f.StringVar(&p.Target, "target", "", "target, a part of the unique tag")
+	f.StringVar(&p.User, "user", "", "user who asked for the build")
+	f.StringVar(&p.RepoConfig, "repo-config", "", "name of the repo config file")
+	f.StringVar(&p.BumpRelease, "bump-release", "", "when an autorebuild pushes the bumped release")
+	f.StringVar(&p.Format, "format", "", "image format")
+	f.StringVar(&p.Compression, "compression", "", "layer compression")
+	f.StringVar(&p.SourceRegistryURI, "source-registry-uri", "", "registry of bases that name none")
+}
+
+func (s settings) fill(o *lock.Options) error {
+	var err error
+	if o.Policy, err = lock.ParsePolicy(*s.policy); err != nil {
+		return err
+	}
+	if *s.created != "" {
+		if o.Created, err = time.Parse(time.RFC3339, *s.created); err != nil {
+			return failure.New(failure.Usage, "-created: %w", err)
+		}
+	}
+	for _, pair := range *s.baseDigests {
+		reference, digest, found := strings.Cut(pair, "=")
+		if !found {
+			return failure.New(failure.Usage, "-base-digest %q is not REFERENCE=DIGEST", pair)
+		}
+		if o.BaseDigests == nil {
+			o.BaseDigests = map[string]string{}
+		}
+		o.BaseDigests[reference] = digest
+	}
+	o.Parameters.BuildArgs = *s.buildArgs
+	o.BuildConfigs = filestore.New(*s.buildConfigDir)
+	o.Locker, err = lock.NewFile(*s.lockDir)
+	return err
+}

@@ -1,0 +1,178 @@
+package rebuild
+
+import (
+	"cmp"
+	"slices"
+)
+
+// Graph is the build configs and what they are built on. It is made once and asked often; asking does not change it.
+type Graph struct {
+	configs []Config // by name
+	// parents of a node are the nodes that produce one of its bases; consumers are the nodes built on a tag.
+	parents   [][]parent
+	consumers map[string][]int32
+	producers map[string][]int32
+	// order has parents before children; rank is a node's place in it, group its strongly connected component.
+	order  []int32
+	rank   []int32
+	group  []int32
+	cycles [][]string
+}
+
+// parent is an edge: the base is produced by the node.
+type parent struct{ base, node int32 }
+
+// NewGraph indexes build configs. Of two with one name the first counts.
+func NewGraph(configs []Config) *Graph {
+	g := &Graph{configs: slices.Clone(configs), consumers: map[string][]int32{}, producers: map[string][]int32{}}
+	slices.SortStableFunc(g.configs, func(a, b Config) int { return cmp.Compare(a.Name, b.Name) })
+	g.configs = slices.CompactFunc(g.configs, func(a, b Config) bool { return a.Name == b.Name })
+	for i, c := range g.configs {
+		for _, tag := range c.Produces {
+			g.producers[tag] = append(g.producers[tag], int32(i)) //nolint:gosec // there are fewer than 2^31
+		}
+	}
+	g.parents = make([][]parent, len(g.configs))
+	for i, c := range g.configs {
+		for b, base := range c.Bases {
+			g.consumers[base.Tag] = append(g.consumers[base.Tag], int32(i)) //nolint:gosec // as above
+			for _, p := range g.producers[base.Tag] {
+				g.parents[i] = append(g.parents[i], parent{int32(b), p}) //nolint:gosec // as above
+			}
+		}
+	}
+	g.sort()
+	return g
+}
+
+// Cycles are the groups of build configs that are built on each other.
+func (g *Graph) Cycles() [][]string { return g.cycles }
+
+// sort finds the strongly connected components, which come out parents first, and ranks the nodes by wave within that order.
+func (g *Graph) sort() {
+	t := newTarjan(g)
+	for n := range g.configs {
+		t.visit(int32(n)) //nolint:gosec // there are fewer than 2^31
+	}
+	g.group = t.group
+	g.order = make([]int32, 0, len(g.configs))
+	for _, members := range t.components {
+		slices.Sort(members)
+		g.order = append(g.order, members...)
+		if len(members) > 1 || g.onItself(members[0]) {
+			names := make([]string, 0, len(members))
+			for _, n := range members {
+				names = append(names, g.configs[n].Name)
+			}
+			g.cycles = append(g.cycles, names)
+		}
+	}
+	slices.SortFunc(g.cycles, slices.Compare[[]string])
+	g.rank = make([]int32, len(g.order))
+	for i, n := range g.order {
+		g.rank[n] = int32(i) //nolint:gosec // as above
+	}
+}
+
+func (g *Graph) onItself(n int32) bool {
+	return slices.ContainsFunc(g.parents[n], func(p parent) bool { return p.node == n })
+}
+
+// inCycle says whether a base of n is produced by n itself or by something that is built on n.
+func (g *Graph) inCycle(n int32, base int) bool {
+	return slices.ContainsFunc(g.parents[n], func(p parent) bool { return int(p.base) == base && g.group[p.node] == g.group[n] })
+}
+
+// below are the nodes that are built, directly or through others, on the tag, parents first.
+func (g *Graph) below(tag string) []int32 {
+	seen := map[int32]bool{}
+	todo := slices.Clone(g.consumers[tag])
+	var out []int32
+	for len(todo) > 0 {
+		n := todo[len(todo)-1]
+		todo = todo[:len(todo)-1]
+		if seen[n] {
+			continue
+		}
+		seen[n] = true
+		out = append(out, n)
+		for _, produced := range g.configs[n].Produces {
+			todo = append(todo, g.consumers[produced]...)
+		}
+	}
+	slices.SortFunc(out, func(a, b int32) int { return cmp.Compare(g.rank[a], g.rank[b]) })
+	return out
+}
+
+// tarjan finds strongly connected components without recursion, since a chain of images may be long.
+type tarjan struct {
+	g          *Graph
+	next       int32
+	index, low []int32 // index 0 means not visited
+	onStack    []bool
+	stack      []int32
+	frames     []frame
+	group      []int32
+	components [][]int32
+}
+
+// frame is one call of the recursion that is not made: a node, and how many of its parents are done.
+type frame struct {
+	node int32
+	done int
+}
+
+func newTarjan(g *Graph) *tarjan {
+	n := len(g.configs)
+	return &tarjan{g: g, index: make([]int32, n), low: make([]int32, n), onStack: make([]bool, n), group: make([]int32, n)}
+}
+
+func (t *tarjan) visit(root int32) {
+	if t.index[root] != 0 {
+		return
+	}
+	t.enter(root)
+	for len(t.frames) > 0 {
+		f := &t.frames[len(t.frames)-1]
+		if f.done < len(t.g.parents[f.node]) {
+			p := t.g.parents[f.node][f.done].node
+			f.done++
+			if t.index[p] == 0 {
+				t.enter(p)
+			} else if t.onStack[p] {
+				t.low[f.node] = min(t.low[f.node], t.index[p])
+			}
+			continue
+		}
+		t.leave(f.node)
+	}
+}
+
+func (t *tarjan) enter(n int32) {
+	t.next++
+	t.index[n], t.low[n], t.onStack[n] = t.next, t.next, true
+	t.stack = append(t.stack, n)
+	t.frames = append(t.frames, frame{node: n})
+}
+
+func (t *tarjan) leave(n int32) {
+	t.frames = t.frames[:len(t.frames)-1]
+	if len(t.frames) > 0 {
+		caller := t.frames[len(t.frames)-1].node
+		t.low[caller] = min(t.low[caller], t.low[n])
+	}
+	if t.low[n] != t.index[n] {
+		return
+	}
+	from := len(t.stack) - 1
+	for t.stack[from] != n {
+		from--
+	}
+	members := slices.Clone(t.stack[from:])
+	t.stack = t.stack[:from]
+	for _, m := range members {
+		t.onStack[m] = false
+		t.group[m] = int32(len(t.components)) //nolint:gosec // there are fewer than 2^31
+	}
+	t.components = append(t.components, members)
+}
