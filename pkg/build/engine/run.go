@@ -2,12 +2,14 @@ package engine
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
 	"sort"
 	"strconv"
+	"strings"
 
 	nettypes "go.podman.io/common/libnetwork/types"
 	"go.podman.io/image/v5/types"
@@ -82,9 +84,16 @@ func policy(b wire.Build) (string, error) {
 			Updates:  &sourcepolicy.Updates{Identifier: "docker-image://" + name},
 		})
 	}
-	p.Rules = append(p.Rules, sourcepolicy.Rule{
-		Action: sourcepolicy.ActionDeny, Selector: sourcepolicy.Selector{Identifier: "docker-image://*", MatchType: sourcepolicy.MatchTypeWildcard},
-	})
+	// The library asks about the images of its own steps too, by their ids. A reference of the same length would only be looked for
+	// in the storage, where bases have longer names; a Dockerfile that names an id is refused before the engine starts.
+	for _, last := range []struct {
+		action sourcepolicy.Action
+		what   string
+	}{{sourcepolicy.ActionAllow, strings.Repeat("?", 2*sha256.Size)}, {sourcepolicy.ActionDeny, "*"}} {
+		p.Rules = append(p.Rules, sourcepolicy.Rule{Action: last.action, Selector: sourcepolicy.Selector{
+			Identifier: "docker-image://" + last.what, MatchType: sourcepolicy.MatchTypeWildcard,
+		}})
+	}
 	data, err := json.Marshal(p)
 	if err != nil {
 		return "", failure.New(failure.Internal, "encoding the source policy: %w", err)
@@ -172,4 +181,3 @@ func (noNetwork) NetworkList(...nettypes.FilterFunc) ([]nettypes.Network, error)
 func (noNetwork) NetworkInspect(name string) (nettypes.Network, error) {
 	return nettypes.Network{}, failure.New(failure.NotFound, "no network %q", name)
 }
-
