@@ -462,9 +462,8 @@ func TestErrors(t *testing.T) {
 			faultproxy.Rule{Method: http.MethodPut, Path: "/blobs/uploads/",
 				Fault: faultproxy.Answer(500, "application/json", `{"errors":[{"code":"UNKNOWN","message":"write /data: no space left on device"}]}`)},
 			failure.Unavailable, "is full"},
-		"rubbish":         {faultproxy.Rule{Path: "/v2/team", Fault: faultproxy.Answer(200, "text/html", "<html>welcome</html>")}, failure.Untrusted, ""},
-		"not HTTP at all": {faultproxy.Rule{Fault: faultproxy.NotHTTP()}, failure.Unavailable, ""},
-		"no access":       {faultproxy.Rule{Method: http.MethodPost, Fault: faultproxy.Status(http.StatusForbidden)}, failure.Unauthorized, "refused access"},
+		"rubbish":   {faultproxy.Rule{Path: "/v2/team", Fault: faultproxy.Answer(200, "text/html", "<html>welcome</html>")}, failure.Unavailable, "not a manifest"},
+		"no access": {faultproxy.Rule{Method: http.MethodPost, Fault: faultproxy.Status(http.StatusForbidden)}, failure.Unauthorized, "refused access"},
 		"other content read back": {
 			faultproxy.Rule{Method: http.MethodGet, Path: "/manifests/none-", Fault: faultproxy.Corrupt()}, failure.Untrusted, "pushed was"},
 		"tag vanishes": {

@@ -61,33 +61,51 @@ func (r *Repository) Blobs(ctx context.Context, src Source, digest string, jobs 
 	if jobs <= 0 {
 		jobs = DefaultJobs
 	}
-	top, err := src.Manifest(ctx, digest)
-	if err != nil {
-		return Manifest{}, Stats{}, fmt.Errorf("reading the image: %w", err)
-	}
-	children, blobs, err := contents(ctx, src, top, 0)
+	all, err := List(ctx, src, digest)
 	if err != nil {
 		return Manifest{}, Stats{}, err
 	}
 	var count counters
 	group, groupCtx := errgroup.WithContext(ctx)
 	group.SetLimit(jobs)
-	for _, d := range largestFirst(blobs) {
+	for _, d := range largestFirst(all.Blobs) {
 		group.Go(func() error { return r.place(groupCtx, src, d, &count) })
 	}
 	if err := group.Wait(); err != nil {
 		return Manifest{}, count.stats(), err
 	}
-	for _, child := range children {
+	for _, child := range all.Children {
 		if err := r.placeManifest(ctx, child); err != nil {
 			return Manifest{}, count.stats(), err
 		}
 	}
-	return top, count.stats(), nil
+	return all.Top, count.stats(), nil
 }
 
-// largestFirst lists each blob once, so that the longest transfer does not begin last.
-func largestFirst(blobs []v1.Descriptor) []v1.Descriptor {
+// Contents is all that an image or index consists of.
+type Contents struct {
+	Top Manifest
+	// Children are an index's manifests, each after those that it refers to.
+	Children []Manifest
+	// Blobs are the configurations and layers, each once, in the order in which the manifests name them.
+	Blobs []v1.Descriptor
+}
+
+// List reads the manifests of the image with the digest, those of all platforms if it is an index. Layers that may only be had from
+// their vendor are left out.
+func List(ctx context.Context, src Source, digest string) (Contents, error) {
+	top, err := src.Manifest(ctx, digest)
+	if err != nil {
+		return Contents{}, fmt.Errorf("reading the image: %w", err)
+	}
+	children, blobs, err := contents(ctx, src, top, 0)
+	if err != nil {
+		return Contents{}, err
+	}
+	return Contents{Top: top, Children: children, Blobs: once(blobs)}, nil
+}
+
+func once(blobs []v1.Descriptor) []v1.Descriptor {
 	seen := map[v1.Hash]bool{}
 	out := make([]v1.Descriptor, 0, len(blobs))
 	for _, d := range blobs {
@@ -96,6 +114,12 @@ func largestFirst(blobs []v1.Descriptor) []v1.Descriptor {
 			out = append(out, d)
 		}
 	}
+	return out
+}
+
+// largestFirst orders blobs so that the longest transfer does not begin last.
+func largestFirst(blobs []v1.Descriptor) []v1.Descriptor {
+	out := slices.Clone(blobs)
 	slices.SortStableFunc(out, func(a, b v1.Descriptor) int { return int(min(1, max(-1, b.Size-a.Size))) })
 	return out
 }

@@ -117,6 +117,22 @@ func (r *Repository) reference(identifier string) string {
 // Manifest fetches by tag or digest. That it does not exist is failure.NotFound; that content asked for by digest has another one is
 // failure.Untrusted.
 func (r *Repository) Manifest(ctx context.Context, identifier string) (Manifest, error) {
+	m, err := r.fetch(ctx, identifier)
+	if err != nil {
+		return Manifest{}, err
+	}
+	ref := r.reference(identifier)
+	if wanted, err := v1.NewHash(identifier); err == nil && wanted != m.Digest {
+		return Manifest{}, failure.New(failure.Untrusted, "%s: the registry sent a manifest that differs from its digest: it has %s", ref, m.Digest)
+	}
+	if !json.Valid(m.Raw) {
+		return Manifest{}, failure.New(failure.Unavailable, "%s: registry %s answered something that is not a manifest", ref, r.name.RegistryStr())
+	}
+	return m, nil
+}
+
+// fetch is Manifest without a look at what came.
+func (r *Repository) fetch(ctx context.Context, identifier string) (Manifest, error) {
 	ref := r.reference(identifier)
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, r.url("manifests/"+identifier, nil), nil)
 	if err != nil {
@@ -138,9 +154,6 @@ func (r *Repository) Manifest(ctx context.Context, identifier string) (Manifest,
 	digest, _, err := v1.SHA256(bytes.NewReader(raw))
 	if err != nil {
 		return Manifest{}, fmt.Errorf("hashing the manifest %s: %w", ref, err)
-	}
-	if wanted, err := v1.NewHash(identifier); err == nil && wanted != digest {
-		return Manifest{}, failure.New(failure.Untrusted, "%s: the registry sent a manifest that differs from its digest: it has %s", ref, digest)
 	}
 	return Manifest{Raw: raw, MediaType: mediaType(raw, resp.Header.Get("Content-Type")), Digest: digest}, nil
 }
@@ -203,7 +216,7 @@ func (r *Repository) PutManifest(ctx context.Context, identifier string, m Manif
 
 // verify reads back what identifier now means and compares the content's digest.
 func (r *Repository) verify(ctx context.Context, identifier string, want v1.Hash) error {
-	back, err := r.Manifest(ctx, identifier)
+	back, err := r.fetch(ctx, identifier)
 	if failure.KindOf(err) == failure.NotFound {
 		return failure.New(failure.Untrusted, "%s was pushed, but the registry does not have it: %w", r.reference(identifier), err)
 	}
