@@ -1,0 +1,139 @@
+// Command detect-base is the detect-base stage: it finds the images that a Dockerfile is built on and pins each to a digest.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"strconv"
+	"strings"
+
+	"github.com/osbs-tekton/osbs/pkg/detectbase"
+	"github.com/osbs-tekton/osbs/pkg/failure"
+	"github.com/osbs-tekton/osbs/pkg/registry"
+	"github.com/osbs-tekton/osbs/pkg/step"
+	"github.com/osbs-tekton/osbs/pkg/workspace"
+)
+
+func main() {
+	step.Main(step.Spec{
+		Name:    "detect-base",
+		Summary: "finds every image that the Dockerfile is built on, and pins each to a digest",
+		Results: []step.Result{
+			{Name: "base-images", Description: "JSON list of the bases, each with reference, digest and imageStreamTag; shortened if it does not fit, see detect-base.json"},
+			{Name: "parent-image", Description: "the base whose layers are in the image, with registry and tag; empty for FROM scratch"},
+			{Name: "parent-digest", Description: "the digest of the parent image; empty for FROM scratch"},
+			{Name: "scratch", Description: "true if the image is built FROM scratch"},
+		},
+		Flags: flags,
+	})
+}
+
+func flags(f *step.FlagSet) step.Run {
+	var o detectbase.Options
+	f.StringVar(&o.Dockerfile, "dockerfile", "Dockerfile", "path of the Dockerfile in the repository")
+	f.StringVar(&o.DockerfileTarget, "dockerfile-target", "", "stage of the Dockerfile to build; empty means the last")
+	f.StringVar(&o.Platform, "platform", "", "os/arch[/variant] of the image; empty means linux on this machine's architecture")
+	f.StringVar(&o.SourceRegistryURI, "source-registry-uri", "", "registry that bases come from; no other may then be named")
+	buildArgs := f.List("build-arg", "NAME=VALUE for an ARG of the Dockerfile")
+	digests := f.List("base-digest", "REF=DIGEST of a base, from the event that started the build")
+	home := f.List("home-registry", "registry host whose ImageStreams are named without a hash of the registry, besides registry-uri and source-registry-uri")
+	uris := f.String("registry-uri", "", "registries that images are pushed into, separated by commas")
+	secrets := f.List("registry-secret-dir", "directory with a mounted registry secret, paired with registry-uri by position")
+	ca := f.String("registry-ca-file", "", "file with CA certificates to trust besides the system's")
+	insecure := f.List("registry-insecure", "registry host that may be spoken to without TLS or with any certificate")
+	return func(ctx context.Context, env step.Env, out *step.Results) error {
+		o.Env, o.Workspace, o.BuildArgs, o.HomeRegistries = env, f.Workspace(), *buildArgs, *home
+		if err := connect(&o, *uris, registry.Options{Env: env, SecretDirs: *secrets, CAFile: *ca, Insecure: *insecure}); err != nil {
+			return err
+		}
+		var err error
+		if o.BaseDigests, err = parseDigests(*digests); err != nil {
+			return err
+		}
+		record, err := detectbase.Run(ctx, o)
+		if err != nil {
+			return err
+		}
+		return results(out, record)
+	}
+}
+
+// connect makes the registry client of o. The registries of registry-uri are home registries.
+func connect(o *detectbase.Options, uris string, r registry.Options) (err error) {
+	if r.Registries, err = registry.ParseURIs(uris); err != nil {
+		return err
+	}
+	for _, u := range r.Registries {
+		o.HomeRegistries = append(o.HomeRegistries, u.Host)
+	}
+	if o.SourceRegistryURI != "" {
+		source, err := registry.ParseURI(o.SourceRegistryURI)
+		if err != nil {
+			return err
+		}
+		if source.Insecure {
+			r.Insecure = append(r.Insecure, source.Host)
+		}
+	}
+	o.Registry, err = registry.New(r)
+	return err
+}
+
+// parseDigests reads REF=DIGEST; a reference holds no =.
+func parseDigests(pairs []string) (map[string]string, error) {
+	digests := map[string]string{}
+	for _, pair := range pairs {
+		ref, digest, found := strings.Cut(pair, "=")
+		if !found || ref == "" || digest == "" {
+			return nil, failure.New(failure.Usage, "base-digest %q is not REF=DIGEST", pair)
+		}
+		digests[ref] = digest
+	}
+	return digests, nil
+}
+
+// maxBaseImages bounds the result base-images, in bytes; all results of a step share about 2 KB.
+const maxBaseImages = 1200
+
+type baseImage struct {
+	Reference      string `json:"reference"`
+	Digest         string `json:"digest"`
+	ImageStreamTag string `json:"imageStreamTag,omitempty"`
+}
+
+func results(out *step.Results, record workspace.DetectBase) error {
+	list, err := baseImages(record)
+	if err != nil {
+		return err
+	}
+	image, digest := "", ""
+	if parent := record.Parent(); parent != nil {
+		image, digest = parent.Resolved, parent.Digest
+	}
+	for _, r := range [][2]string{
+		{"base-images", list}, {"parent-image", image}, {"parent-digest", digest}, {"scratch", strconv.FormatBool(record.Scratch)},
+	} {
+		if err := out.Set(r[0], r[1]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// baseImages is the JSON list of as many bases as fit.
+func baseImages(record workspace.DetectBase) (string, error) {
+	list := "[]"
+	all := make([]baseImage, 0, len(record.Bases))
+	for _, b := range record.Bases {
+		all = append(all, baseImage{b.Reference, b.Digest, b.ImageStreamTag})
+		data, err := json.Marshal(all)
+		if err != nil {
+			return "", failure.New(failure.Internal, "encoding base-images: %w", err)
+		}
+		if len(data) > maxBaseImages {
+			break
+		}
+		list = string(data)
+	}
+	return list, nil
+}
