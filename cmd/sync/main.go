@@ -1,0 +1,130 @@
+// Command sync is the sync stage: it brings the pushed image into a second registry, a directory and a Pulp server, as far as they
+// are configured.
+package main
+
+import (
+	"context"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/osbs-tekton/osbs/pkg/imagesync"
+	"github.com/osbs-tekton/osbs/pkg/pulp"
+	"github.com/osbs-tekton/osbs/pkg/registry"
+	"github.com/osbs-tekton/osbs/pkg/step"
+)
+
+func main() {
+	step.Main(step.Spec{
+		Name:    "sync",
+		Summary: "brings the pushed image into a second registry, a directory and a Pulp server, whichever are configured",
+		Results: []step.Result{{Name: "locations", Description: "where the image now is, separated by commas"}},
+		Flags:   flags,
+	})
+}
+
+// settings are the values of the flags.
+type settings struct {
+	uris, ca, mirror          *string
+	secrets, insecure         *[]string
+	jobs                      *int
+	archiveDir, archiveFormat *string
+	pulpURL, pulpName, pulpCA *string
+	pulpSecret, pulpPrefix    *string
+	pulpTimeout               *time.Duration
+}
+
+func flags(f *step.FlagSet) step.Run {
+	s := settings{
+		uris:          f.String("registry-uri", "", "registries that were pushed into, separated by commas; the first is synced from"),
+		secrets:       f.List("registry-secret-dir", "directory with a mounted registry secret, paired with registry-uri by position; it serves all hosts that it names"),
+		ca:            f.String("registry-ca-file", "", "file with CA certificates to trust besides the system's"),
+		insecure:      f.List("registry-insecure", "registry host that may be spoken to without TLS or with any certificate"),
+		jobs:          f.Int("jobs", 0, "blobs to copy at once; 0 means the default"),
+		mirror:        f.String("mirror-registry-uri", "", "second registry to copy the image into; empty means none"),
+		archiveDir:    f.String("archive-dir", "", "directory to store the image in as a tar file; empty means none"),
+		archiveFormat: f.String("archive-format", "oci", "form of the tar file: oci (an OCI image layout) or docker (for docker load)"),
+		pulpURL:       f.String("pulp-url", "", "Pulp 3 server to sync into, such as https://pulp.example.com; empty means none"),
+		pulpName:      f.String("pulp-registry-name", "", "host[:port] of the registry that Pulp serves, if it is not the one that Pulp names"),
+		pulpSecret:    f.String("pulp-secret-dir", "", "directory with Pulp's mounted secret: username and password, or tls.crt and tls.key"),
+		pulpCA:        f.String("pulp-ca-file", "", "file with CA certificates to trust at Pulp besides the system's"),
+		pulpPrefix:    f.String("pulp-repository-prefix", "", "prefix of the repository's name in Pulp"),
+		pulpTimeout:   f.Duration("pulp-timeout", pulp.DefaultTimeout, "how long Pulp may take"),
+	}
+	return func(ctx context.Context, env step.Env, out *step.Results) error {
+		client, targets, err := s.targets(env)
+		if err != nil {
+			return err
+		}
+		record, err := imagesync.Run(ctx, imagesync.Options{Env: env, Workspace: f.Workspace(), Registry: client, Targets: targets})
+		if err != nil {
+			return err
+		}
+		locations := make([]string, 0, len(record.Targets))
+		for _, t := range record.Targets {
+			locations = append(locations, t.Location)
+		}
+		return out.Set("locations", strings.Join(locations, ","))
+	}
+}
+
+// targets are those that the flags configure: the fastest first.
+func (s settings) targets(env step.Env) (*registry.Client, []imagesync.Target, error) {
+	uris, err := registry.ParseURIs(*s.uris)
+	if err != nil {
+		return nil, nil, err
+	}
+	insecure := *s.insecure
+	var targets []imagesync.Target
+	var mirror *imagesync.Registry
+	if *s.mirror != "" {
+		uri, err := registry.ParseURI(*s.mirror)
+		if err != nil {
+			return nil, nil, err
+		}
+		if uri.Insecure {
+			insecure = append(insecure, uri.Host)
+		}
+		mirror = &imagesync.Registry{URI: uri, Jobs: *s.jobs}
+		targets = append(targets, mirror)
+	}
+	client, err := registry.New(registry.Options{Env: env, Registries: uris, SecretDirs: *s.secrets, CAFile: *s.ca, Insecure: insecure})
+	if err != nil {
+		return nil, nil, err
+	}
+	if mirror != nil {
+		mirror.Client = client
+	}
+	if *s.archiveDir != "" {
+		format, err := imagesync.ParseFormat(*s.archiveFormat)
+		if err != nil {
+			return nil, nil, err
+		}
+		targets = append(targets, &imagesync.Directory{Path: *s.archiveDir, Format: format})
+	}
+	if *s.pulpURL != "" {
+		target, err := s.pulp(env, client)
+		if err != nil {
+			return nil, nil, err
+		}
+		targets = append(targets, target)
+	}
+	return client, targets, nil
+}
+
+// pulp is the Pulp server, and the registry that it serves.
+func (s settings) pulp(env step.Env, source *registry.Client) (*imagesync.Pulp, error) {
+	client, err := pulp.New(pulp.Options{Env: env, URL: *s.pulpURL, SecretDir: *s.pulpSecret, CAFile: *s.pulpCA, Timeout: *s.pulpTimeout})
+	if err != nil {
+		return nil, err
+	}
+	insecure := *s.insecure
+	if u, err := url.Parse(*s.pulpURL); err == nil && u.Scheme == "http" {
+		insecure = append(insecure, u.Host)
+	}
+	served, err := registry.New(registry.Options{Env: env, SecretDirs: *s.secrets, CAFile: *s.pulpCA, Insecure: insecure})
+	if err != nil {
+		return nil, err
+	}
+	return &imagesync.Pulp{Client: client, Prefix: *s.pulpPrefix, Source: source, SourceCAFile: *s.ca, Served: served, RegistryName: *s.pulpName}, nil
+}
