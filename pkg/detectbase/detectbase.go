@@ -32,8 +32,10 @@ type Options struct {
 	Platform string
 	// BuildArgs are NAME=VALUE each.
 	BuildArgs []string
-	// SourceRegistryURI, if set, is where bases without a registry come from; no other registry may then be named.
+	// SourceRegistryURI, if set, is where bases without a registry come from; no other registry may then be named, unless
+	// OtherRegistries says so.
 	SourceRegistryURI string
+	OtherRegistries   bool
 	// BaseDigests pin bases to what an event carries, instead of to what their tags mean now. A key is a base's reference, its
 	// resolved reference, or its ImageStreamTag.
 	BaseDigests map[string]string

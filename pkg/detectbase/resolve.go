@@ -87,7 +87,7 @@ func (d *detector) locate(b dockerfile.Base) (string, error) {
 	switch {
 	case !found || !imagestream.IsHost(first):
 		return d.source.Host + "/" + b.Reference, nil
-	case strings.EqualFold(first, d.source.Host):
+	case d.OtherRegistries, strings.EqualFold(first, d.source.Host):
 		return b.Reference, nil
 	default:
 		return "", failure.WithHint(failure.New(failure.InvalidInput, "Dockerfile line %d: base image %q is from registry %s, but bases must come from %s",
