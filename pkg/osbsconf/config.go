@@ -87,6 +87,11 @@ type Config struct {
 	// BuildSecret are id=path.
 	BuildSecret   []string
 	StorageDriver string
+	// Isolation of RUN instructions.
+	Isolation string
+	// Jobs is how many layers are pushed at once, Parallel how many builds the local instance runs at once, KeepBuilds how many that
+	// have ended it keeps. 0 is the instance's own number.
+	Jobs, Parallel, KeepBuilds int
 	// DataDir is where the local instance keeps everything.
 	DataDir string
 }

@@ -106,8 +106,27 @@ func keys() []key {
 		{name: "compression", set: choice(func(c *Config) *string { return &c.Compression }, "gzip", "zstd", "none")},
 		{name: "build_secret", set: buildSecrets},
 		{name: "storage_driver", scope: onLocal, set: choice(func(c *Config) *string { return &c.StorageDriver }, "overlay", "vfs")},
+		{name: "isolation", set: choice(func(c *Config) *string { return &c.Isolation }, "chroot")},
+		{name: "jobs", set: count(func(c *Config) *int { return &c.Jobs })},
+		{name: "parallel", scope: onLocal, set: count(func(c *Config) *int { return &c.Parallel })},
+		{name: "keep_builds", scope: onLocal, set: count(func(c *Config) *int { return &c.KeepBuilds })},
 		{name: "data_dir", scope: onLocal, set: path(func(c *Config) *string { return &c.DataDir })},
 	}
+}
+
+// IsKey says whether a setting of that name is looked for in osbs.conf.
+func IsKey(name string) bool {
+	return slices.ContainsFunc(keys(), func(k key) bool { return k.name == name })
+}
+
+// Keys are the names of all settings, in the order of the documentation; older names are left out.
+func Keys() []string {
+	all := keys()
+	names := make([]string, 0, len(all))
+	for _, k := range all {
+		names = append(names, k.name)
+	}
+	return names
 }
 
 func text(field func(*Config) *string) func(*Config, value) error {
@@ -153,9 +172,26 @@ func choice(field func(*Config) *string, accepted ...string) func(*Config, value
 	}
 }
 
+// maxCount bounds numbers.
+const maxCount = 100_000
+
+func count(field func(*Config) *int) func(*Config, value) error {
+	return func(c *Config, v value) error {
+		n, err := strconv.Atoi(v.text)
+		if err != nil || n < 0 || n > maxCount {
+			return fmt.Errorf("%.60q is no number from 0 to %d", v.text, maxCount)
+		}
+		*field(c) = n
+		return nil
+	}
+}
+
 // join lists words as a sentence does.
 func join(words []string) string {
 	last := len(words) - 1
+	if last == 0 {
+		return words[0]
+	}
 	return strings.Join(words[:last], ", ") + " and " + words[last]
 }
 

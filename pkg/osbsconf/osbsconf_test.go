@@ -103,6 +103,8 @@ layer_cache = no
 format = docker
 compression = zstd
 build_secret = a=/x b=y
+isolation = chroot
+jobs = 3
 `, Options{Instance: "prod", Home: "/home/me"})
 	if err != nil || len(warnings) > 0 {
 		t.Fatal(err, warnings)
@@ -121,7 +123,7 @@ build_secret = a=/x b=y
 		PulpRegistryName: "sync", PulpURL: "https://pulp.example.com", PulpSecret: "pulp", PulpCAFile: dir + "/pca.pem",
 		PulpRepositoryPrefix: "redhat-", PulpTimeout: 10 * time.Minute, MirrorRegistryURI: &registry.URI{Host: "mirror.example.com"},
 		ArchiveDir: "/mnt/nfs", ArchiveFormat: "oci", RepoConfig: ".osbs", BumpRelease: "before-build", LockPolicy: "wait",
-		LockTimeout: 15 * time.Minute, Format: "docker", Compression: "zstd", BuildSecret: []string{"a=/x", "b=" + dir + "/y"},
+		LockTimeout: 15 * time.Minute, Format: "docker", Compression: "zstd", BuildSecret: []string{"a=/x", "b=" + dir + "/y"}, Isolation: "chroot", Jobs: 3,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
@@ -137,14 +139,14 @@ func TestEverySettingIsTested(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, k := range keys() {
-		if !strings.Contains(string(data), "\n"+k.name) && !strings.Contains(string(data), "\n"+strings.Join(k.older, "")) {
+		if !strings.Contains(string(data), `\n`+k.name) && !strings.Contains(string(data), "\n"+k.name) && !strings.Contains(string(data), "\n"+strings.Join(k.older, "")) {
 			t.Errorf("no test sets %s", k.name)
 		}
 	}
 }
 
 func TestOrder(t *testing.T) {
-	const content = "[general]\nuser = general\ntarget = general\ncomponent = general\n[local]\nuser = local\ntarget = local\nstorage_driver = vfs\ndata_dir = data\nregistry_secret = secret\n"
+	const content = "[general]\nuser = general\ntarget = general\ncomponent = general\n[local]\nuser = local\ntarget = local\nstorage_driver = vfs\nparallel = 2\nkeep_builds = 0\ndata_dir = data\nregistry_secret = secret\n"
 	env := map[string]string{"OSBS_USER": "environment"}
 	got, _, err := load(t, content, Options{Getenv: func(k string) string { return env[k] }, Flags: map[string]string{"user": "flag"}})
 	if err != nil {
@@ -201,6 +203,8 @@ func TestErrors(t *testing.T) {
 		"v1":                    {"[local]\nregistry_uri = r.example.com/v1\n", "", "FILE:2: registry_uri: Invalid API version requested in URI \"r.example.com/v1\": v1 registries are not supported\nhint: leave the suffix out, or write /v2"},
 		"choice":                {"[local]\nlock_policy = queue\n", "", `FILE:2: lock_policy: "queue" is not accepted: accepted are fail and wait`},
 		"quantity":              {"[local]\nmemory_limit = a lot\n", "", `FILE:2: memory_limit: "a lot" is no quantity, such as 512Mi or 4Gi`},
+		"number":                {"[local]\njobs = -1\n", "", `FILE:2: jobs: "-1" is no number from 0 to 100000`},
+		"one choice":            {"[local]\nisolation = vm\n", "", `FILE:2: isolation: "vm" is not accepted: accepted are chroot`},
 		"duration":              {"[local]\nlock_timeout = soon\n", "", `FILE:2: lock_timeout: "soon" is no duration: write seconds, or a number with a unit such as 90s, 15m or 2h`},
 		"long duration":         {"[local]\nlock_timeout = 99999999999\n", "", `FILE:2: lock_timeout: "99999999999" is no duration: write seconds, or a number with a unit such as 90s, 15m or 2h`},
 		"cluster key":           {"[local]\nopenshift_url = x\n", "", "FILE:2: openshift_url has no meaning for the local instance, which has no cluster"},
