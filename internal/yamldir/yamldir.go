@@ -27,8 +27,8 @@ const (
 	lockFile  = ".lock"
 	// maxFile bounds what is read of an object, in bytes: a little more than the API server accepts.
 	maxFile = 4 << 20
-	// maxName is the longest name of an object in Kubernetes, in bytes.
-	maxName = 253
+	// maxName is the longest name of an object, in bytes: with the extension and a temporary suffix it fits a file name.
+	maxName = 230
 	// lockPoll is how often a taken flock is tried again; it is held for one read and one write.
 	lockPoll = 2 * time.Millisecond
 )
@@ -138,12 +138,19 @@ func (d *Dir[T, P]) Delete(ctx context.Context, name string) error {
 // file is where an object is kept. A name that is no file name of this directory is refused.
 func (d *Dir[T, P]) file(name string) (string, error) {
 	invalid := func(r rune) bool {
-		return ('a' > r || r > 'z') && ('0' > r || r > '9') && r != '-' && r != '.'
+		return ('a' > r || r > 'z') && ('0' > r || r > '9') && !strings.ContainsRune("-._", r)
 	}
 	if name == "" || len(name) > maxName || name[0] == '.' || strings.ContainsFunc(name, invalid) {
-		return "", failure.New(failure.Usage, "%q is no valid name of a %s: it may hold a-z, 0-9, - and dots", name, d.what)
+		return "", failure.New(failure.Usage, "%q is no valid name of %s %s: it may hold a-z, 0-9, -, _ and dots", name, article(d.what), d.what)
 	}
 	return filepath.Join(d.path, name+extension), nil
+}
+
+func article(what string) string {
+	if strings.ContainsAny(what[:1], "AEIOUaeiou") {
+		return "an"
+	}
+	return "a"
 }
 
 func (d *Dir[T, P]) locked(ctx context.Context, op func() error) (err error) {

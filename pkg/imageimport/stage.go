@@ -7,6 +7,7 @@ import (
 
 	"github.com/osbs-tekton/osbs/pkg/buildconfig"
 	"github.com/osbs-tekton/osbs/pkg/failure"
+	"github.com/osbs-tekton/osbs/pkg/imagestream"
 	"github.com/osbs-tekton/osbs/pkg/registry"
 	"github.com/osbs-tekton/osbs/pkg/step"
 	"github.com/osbs-tekton/osbs/pkg/workspace"
@@ -85,11 +86,12 @@ func (o Options) stream(push workspace.Push) (string, error) {
 	if o.ImageStream != "" {
 		return o.ImageStream, nil
 	}
-	repository, err := o.Registry.ParseRepository(push.Images[0].Repository)
+	_, image, _ := strings.Cut(push.Images[0].Repository, "/")
+	stream, err := imagestream.NameFor(image)
 	if err != nil {
-		return "", err
+		return "", failure.New(failure.InvalidInput, "importing %s: %w", push.Images[0].Repository, err)
 	}
-	return strings.ReplaceAll(repository.RepositoryStr(), "/", "-"), nil
+	return stream, nil
 }
 
 // publish moves the tags, then imports them from the first registry. When nothing at all could be imported, the tags go back too.

@@ -14,12 +14,12 @@ import (
 // trigger is one entry of OpenShift's annotation. lastTriggeredImage and lastTriggerTime are the words of its build and deployment
 // triggers; lastBuiltImage and lastTriggeredManifest are ours.
 type trigger struct {
-	From                  from   `json:"from"`
-	Paused                bool   `json:"paused,omitempty"`
-	LastTriggeredImage    string `json:"lastTriggeredImage,omitempty"`
-	LastTriggerTime       string `json:"lastTriggerTime,omitempty"`
-	LastTriggeredManifest string `json:"lastTriggeredManifest,omitempty"`
-	LastBuiltImage        string `json:"lastBuiltImage,omitempty"`
+	From                  json.RawMessage `json:"from"`
+	Paused                bool            `json:"paused,omitempty"`
+	LastTriggeredImage    string          `json:"lastTriggeredImage,omitempty"`
+	LastTriggerTime       string          `json:"lastTriggerTime,omitempty"`
+	LastTriggeredManifest string          `json:"lastTriggeredManifest,omitempty"`
+	LastBuiltImage        string          `json:"lastBuiltImage,omitempty"`
 }
 
 type from struct {
@@ -40,10 +40,11 @@ func decodeTriggers(text string) ([]buildconfig.Trigger, error) {
 	}
 	var out []buildconfig.Trigger
 	for i, t := range stored {
-		if t.From.Kind != kindImageStreamTag {
+		f := parseFrom(t.From)
+		if f.Kind != kindImageStreamTag {
 			continue // somebody else's; encodeTriggers keeps it
 		}
-		if t.From.Name == "" {
+		if f.Name == "" {
 			return nil, fmt.Errorf("trigger %d: %w", i, errors.New("from has no name"))
 		}
 		var at time.Time
@@ -54,7 +55,7 @@ func decodeTriggers(text string) ([]buildconfig.Trigger, error) {
 			}
 		}
 		out = append(out, buildconfig.Trigger{
-			ImageStreamTag: t.From.Name, Namespace: t.From.Namespace, Paused: t.Paused, LastTriggeredImage: t.LastTriggeredImage,
+			ImageStreamTag: f.Name, Namespace: f.Namespace, Paused: t.Paused, LastTriggeredImage: t.LastTriggeredImage,
 			LastTriggerTime: at, LastTriggeredManifest: t.LastTriggeredManifest, LastBuiltImage: t.LastBuiltImage,
 		})
 	}
@@ -70,21 +71,14 @@ func encodeTriggers(triggers []buildconfig.Trigger, storedText string) (string, 
 	}
 	out := make([]json.RawMessage, 0, len(triggers))
 	for _, t := range triggers {
-		entry := trigger{
-			From: from{Kind: kindImageStreamTag, Name: t.ImageStreamTag, Namespace: t.Namespace}, Paused: t.Paused,
-			LastTriggeredImage: t.LastTriggeredImage, LastTriggeredManifest: t.LastTriggeredManifest, LastBuiltImage: t.LastBuiltImage,
-		}
-		if !t.LastTriggerTime.IsZero() {
-			entry.LastTriggerTime = t.LastTriggerTime.UTC().Format(time.RFC3339)
-		}
-		text, err := mergeRaw(entry, find(stored, entry.From))
+		text, err := encodeTrigger(t, stored)
 		if err != nil {
 			return "", fmt.Errorf("encoding trigger on %s: %w", t.ImageStreamTag, err)
 		}
 		out = append(out, text)
 	}
 	for _, entry := range stored {
-		if f := fromOf(entry); f.Kind != kindImageStreamTag {
+		if f := parseFrom(entry["from"]); f.Kind != kindImageStreamTag {
 			text, err := json.Marshal(entry)
 			if err != nil {
 				return "", fmt.Errorf("encoding a trigger on %s: %w", f.Kind, err)
@@ -99,27 +93,42 @@ func encodeTriggers(triggers []buildconfig.Trigger, storedText string) (string, 
 	return string(text), err
 }
 
-func mergeRaw(entry trigger, stored map[string]json.RawMessage) (json.RawMessage, error) {
-	before, err := json.Marshal(stored)
+func encodeTrigger(t buildconfig.Trigger, stored []map[string]json.RawMessage) (json.RawMessage, error) {
+	f := from{Kind: kindImageStreamTag, Name: t.ImageStreamTag, Namespace: t.Namespace}
+	before := find(stored, f)
+	entry := trigger{
+		From: before["from"], Paused: t.Paused, LastTriggeredImage: t.LastTriggeredImage,
+		LastTriggeredManifest: t.LastTriggeredManifest, LastBuiltImage: t.LastBuiltImage,
+	}
+	if !t.LastTriggerTime.IsZero() {
+		entry.LastTriggerTime = t.LastTriggerTime.UTC().Format(time.RFC3339)
+	}
+	var err error
+	if entry.From == nil {
+		if entry.From, err = json.Marshal(f); err != nil {
+			return nil, err
+		}
+	}
+	others, err := json.Marshal(before)
 	if err != nil {
 		return nil, err
 	}
-	text, err := merge(entry, string(before))
+	text, err := merge(entry, string(others))
 	return json.RawMessage(text), err
 }
 
 func find(stored []map[string]json.RawMessage, want from) map[string]json.RawMessage {
 	for _, entry := range stored {
-		if fromOf(entry) == want {
+		if parseFrom(entry["from"]) == want {
 			return entry
 		}
 	}
 	return nil
 }
 
-func fromOf(entry map[string]json.RawMessage) from {
+func parseFrom(raw json.RawMessage) from {
 	var f from
-	if json.Unmarshal(entry["from"], &f) != nil {
+	if json.Unmarshal(raw, &f) != nil {
 		return from{}
 	}
 	return f
