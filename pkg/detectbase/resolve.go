@@ -104,7 +104,7 @@ func spell(ref name.Reference) string {
 func (d *detector) resolve(ctx context.Context, plan []wanted) ([]workspace.Base, error) {
 	fetched := make([]*image, len(plan))
 	first := map[string]int{}
-	group, ctx := errgroup.WithContext(ctx)
+	group, groupCtx := errgroup.WithContext(ctx) // ends with Wait, so it is not for what comes after
 	group.SetLimit(jobs)
 	for i, w := range plan {
 		if _, ok := first[w.ref.Name()]; ok {
@@ -112,7 +112,7 @@ func (d *detector) resolve(ctx context.Context, plan []wanted) ([]workspace.Base
 		}
 		first[w.ref.Name()] = i
 		group.Go(func() error {
-			img, err := d.fetch(ctx, w)
+			img, err := d.fetch(groupCtx, w)
 			fetched[i] = img
 			return err
 		})
