@@ -34,6 +34,7 @@ const (
 type File struct {
 	dir  string
 	seen *observer
+	poll time.Duration
 }
 
 var _ Locker = (*File)(nil)
@@ -44,7 +45,7 @@ func NewFile(dir string) (*File, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &File{dir: dir, seen: seen}, nil
+	return &File{dir: dir, seen: seen, poll: turnPoll}, nil
 }
 
 // Acquire implements Locker.
@@ -57,7 +58,7 @@ func (f *File) Acquire(ctx context.Context, name string, r Request) error {
 		return err
 	}
 	e := entry{Holder: r.Holder, Process: p, Autorebuild: r.Autorebuild, Created: r.Created}
-	poll := time.NewTicker(turnPoll)
+	poll := time.NewTicker(f.poll)
 	defer poll.Stop()
 	for {
 		res, err := f.try(ctx, name, e, r.Policy)

@@ -74,11 +74,12 @@ func (o *observer) start(pid int) (start string, running bool, err error) {
 	if err != nil {
 		return "", false, failure.New(failure.Internal, "looking at process %d: %w", pid, err)
 	}
-	// The name, in parentheses, may hold anything; state is the first field after it, start time the 20th (proc_pid_stat(5)).
+	// The name, in parentheses, may hold anything; after it come the state, 18th the number of threads, 20th the start time
+	// (proc_pid_stat(5)). While a killed process ends, its first thread is a zombie before the others have stopped.
 	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
 	if len(fields) < 20 {
 		return "", false, failure.New(failure.Internal, "process %s has a malformed stat file", strconv.Itoa(pid))
 	}
-	ended := fields[0] == "Z" || fields[0] == "X" || fields[0] == "x"
+	ended := strings.Contains("ZXx", fields[0]) && (fields[17] == "0" || fields[17] == "1")
 	return fields[19], !ended, nil
 }
