@@ -1,0 +1,222 @@
+package local
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/gofrs/flock"
+
+	"github.com/osbs-tekton/osbs/pkg/buildconfig"
+	"github.com/osbs-tekton/osbs/pkg/failure"
+	"github.com/osbs-tekton/osbs/pkg/imageimport"
+	"github.com/osbs-tekton/osbs/pkg/osbs"
+	"github.com/osbs-tekton/osbs/pkg/rebuild"
+)
+
+// maxInterrupted is how often one rebuild may be interrupted before it counts as failed: what ends its process may be the build.
+const maxInterrupted = 3
+
+// RebuildPending starts the rebuilds that are due, whoever should have started them: a process that was killed, or builds with
+// NoRebuild. It returns the names of the builds that it has started.
+func (i *Instance) RebuildPending(ctx context.Context) ([]string, error) {
+	if err := i.begin(); err != nil {
+		return nil, err
+	}
+	defer i.end()
+	return i.rebuildStale(ctx)
+}
+
+// rebuildStale plans from how things stand and starts what is ready. It is called when a build has ended; since every process does so,
+// and a rebuild's name says what it is for, it does not matter which of several is first.
+func (i *Instance) rebuildStale(ctx context.Context) ([]string, error) {
+	guard := flock.New(filepath.Join(i.dir.locks(), rebuildLock))
+	if _, err := guard.TryLockContext(ctx, flockPoll); err != nil {
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+		return nil, failure.New(failure.Storage, "locking the planning of rebuilds: %w", err)
+	}
+	defer guard.Close() //nolint:errcheck // closing cannot fail in a way that matters: the process ends with it
+	s, err := i.situation(ctx)
+	if err != nil {
+		return nil, err
+	}
+	plan := rebuild.New(s.configs, s.state)
+	for _, cycle := range plan.Cycles {
+		i.conf.Log.Warn("these build configs are built on each other; changes are not followed around the circle", "buildConfigs", strings.Join(cycle, ", "))
+	}
+	var started []string
+	for _, item := range plan.Start() {
+		err := i.startRebuild(ctx, s, item)
+		switch {
+		case failure.KindOf(err) == failure.Conflict: // another process has started it
+		case err != nil:
+			return started, err
+		default:
+			started = append(started, item.Build)
+		}
+	}
+	return started, nil
+}
+
+const (
+	rebuildLock = ".rebuild.flock"
+	// flockPoll is how often a taken flock is tried again; it is held while a few small files are read.
+	flockPoll = 5 * time.Millisecond
+)
+
+// startRebuild starts one autorebuild, from the digests that the plan saw.
+func (i *Instance) startRebuild(ctx context.Context, s *situation, item rebuild.Item) error {
+	bc := s.stored[item.Config]
+	request := requestOf(bc)
+	rec := record{
+		Build: osbs.Build{
+			Name: item.Build, BuildConfig: bc.Name, State: osbs.New, Request: request, Created: i.now(),
+			Autorebuild: true, Reasons: item.Reasons, CausedBy: s.cause(item.Reasons),
+		},
+		BaseDigests: item.Digests,
+	}
+	_, err := i.start(ctx, rec, request.GitURL)
+	return err
+}
+
+// situation is how things stand: what the planner needs, and what its answer refers to.
+type situation struct {
+	configs []rebuild.Config
+	stored  map[string]*buildconfig.BuildConfig
+	state   rebuild.State
+	builds  map[string]bool
+}
+
+// cause is the build that made a rebuild necessary, empty if it is not known.
+func (s *situation) cause(reasons []rebuild.Reason) string {
+	for _, r := range reasons {
+		if s.builds[r.CausedBy] {
+			return r.CausedBy
+		}
+	}
+	return ""
+}
+
+// situation reads build configs, ImageStreams and records.
+func (i *Instance) situation(ctx context.Context) (*situation, error) {
+	stored, err := i.configs.List(ctx)
+	if err != nil {
+		return nil, err
+	}
+	recs, err := i.records.all(ctx)
+	if err != nil {
+		return nil, err
+	}
+	s := &situation{stored: map[string]*buildconfig.BuildConfig{}, builds: map[string]bool{}}
+	for _, bc := range stored {
+		s.stored[bc.Name] = bc
+		s.configs = append(s.configs, rebuild.FromBuildConfig(bc))
+	}
+	if s.state.Tags, err = i.tags(ctx); err != nil {
+		return nil, err
+	}
+	interrupted := map[string]int{}
+	for _, rec := range recs {
+		s.builds[rec.Name] = true
+		attributeTags(s.state.Tags, rec)
+		if b, ok := i.plannedBuild(rec, s.stored[rec.BuildConfig]); ok {
+			if b.State == rebuild.BuildInterrupted {
+				key := b.Config + " " + fmt.Sprint(b.Digests)
+				if interrupted[key]++; interrupted[key] >= maxInterrupted {
+					b.State = rebuild.BuildFailed
+				}
+			}
+			s.state.Builds = append(s.state.Builds, b)
+		}
+	}
+	return s, nil
+}
+
+// tags are all ImageStreamTags.
+func (i *Instance) tags(ctx context.Context) (map[string]rebuild.Tag, error) {
+	streams, err := imageimport.NewFile(i.dir.imageStreams(), nil).List(ctx)
+	if err != nil {
+		return nil, err
+	}
+	tags := map[string]rebuild.Tag{}
+	for _, stream := range streams {
+		for _, t := range stream.Status.Tags {
+			if len(t.Items) > 0 {
+				tags[stream.Name+":"+t.Tag] = rebuild.Tag{Digest: t.Items[0].Image, Since: t.Items[0].Created.Time}
+			}
+		}
+	}
+	return tags, nil
+}
+
+// attributeTags notes which build moved a tag to where it is. Records come newest first.
+func attributeTags(tags map[string]rebuild.Tag, rec record) {
+	if rec.Import == nil {
+		return
+	}
+	for _, t := range rec.Import.Tags {
+		name := rec.Import.ImageStream + ":" + t.Tag
+		if tag, ok := tags[name]; ok && tag.Digest == t.Digest && t.OldDigest != t.Digest && tag.By == "" {
+			tag.By = rec.Name
+			tags[name] = tag
+		}
+	}
+}
+
+// plannedBuild is what the planner must know of a build; of most it is nothing.
+func (i *Instance) plannedBuild(rec record, bc *buildconfig.BuildConfig) (rebuild.Build, bool) {
+	b := rebuild.Build{Config: rec.BuildConfig, Name: rec.Name, Digests: rec.digests()}
+	if rec.Request.Scratch || rec.Request.Isolated {
+		return b, false
+	}
+	if !rec.State.Ended() {
+		switch alive := rec.Owner.alive(); {
+		case alive:
+			b.State = rebuild.BuildRunning
+		case rec.Autorebuild, bc != nil && bc.ImageStream != "" && rec.locked():
+			b.State = rebuild.BuildInterrupted
+		default: // a person's build, and there has been none before it: it is the person's turn
+			b.State = rebuild.BuildFailed
+		}
+		return b, b.State != rebuild.BuildFailed || rec.locked()
+	}
+	switch {
+	case !rec.Autorebuild && !rec.locked():
+		return b, false // it has changed nothing, and tried nothing
+	case rec.State == osbs.Failed, rec.State == osbs.Cancelled:
+		b.State = rebuild.BuildFailed
+	case rec.State == osbs.Skipped:
+		b.State = rebuild.BuildSkipped
+	default:
+		return b, false
+	}
+	return b, true
+}
+
+// digests are those that the build is made from, by ImageStreamTag; nil if they are not known.
+func (r record) digests() map[string]string {
+	if r.BaseDigests != nil || r.Bases == nil {
+		return r.BaseDigests
+	}
+	out := map[string]string{}
+	for _, b := range r.Bases {
+		if b.ImageStreamTag != "" {
+			out[b.ImageStreamTag] = b.Digest
+		}
+	}
+	return out
+}
+
+// locked says whether the build has had the lock.
+func (r record) locked() bool {
+	for _, s := range r.Stages {
+		if s.Name == stageLock {
+			return s.State == osbs.Complete
+		}
+	}
+	return false
+}
