@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -123,7 +124,7 @@ func forwarded(next http.Handler) http.Handler {
 func (r *Registry) serve(t testing.TB, dir string, handler http.Handler, withTLS bool) {
 	t.Helper()
 	server := httptest.NewUnstartedServer(handler)
-	server.Config.ErrorLog = nil
+	server.Config.ErrorLog = log.New(io.Discard, "", 0)
 	if withTLS {
 		files := writeCertificates(t, dir)
 		certificate, err := tls.LoadX509KeyPair(files.certificate, files.key)
@@ -176,6 +177,14 @@ func Dockercfg(t testing.TB, host, user, pass string) string {
 		t.Fatal(err)
 	}
 	return string(data)
+}
+
+// WriteSecret mounts a .dockerconfigjson, and returns its directory.
+func WriteSecret(t testing.TB, dockercfg string) string {
+	t.Helper()
+	dir := t.TempDir()
+	writeFile(t, filepath.Join(dir, ".dockerconfigjson"), dockercfg)
+	return dir
 }
 
 func writeFile(t testing.TB, file, content string) string {

@@ -111,8 +111,28 @@ func (b *watchedBody) Close() error {
 	return b.ReadCloser.Close()
 }
 
+// maxManifest bounds the body of a manifest, in bytes: clients read manifests into memory, and registries accept 4 MiB.
+const maxManifest = 8 << 20
+
+// boundedBody ends with an error after maxManifest bytes.
+type boundedBody struct {
+	io.ReadCloser
+	left int64
+}
+
+func (b *boundedBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if b.left -= int64(n); b.left < 0 {
+		return n, fmt.Errorf("a manifest is larger than %d bytes", maxManifest)
+	}
+	return n, err
+}
+
 // resumable makes the body of resp survive a broken connection, where what follows can be asked for again.
 func (t *retryTransport) resumable(req *http.Request, resp *http.Response) *http.Response {
+	if strings.Contains(req.URL.Path, "/manifests/") {
+		resp.Body = &boundedBody{ReadCloser: resp.Body, left: maxManifest}
+	}
 	hasIdentity := resp.Header.Get("Etag") != "" || strings.Contains(req.URL.Path, "/blobs/")
 	if req.Method != http.MethodGet || resp.StatusCode != http.StatusOK || resp.ContentLength <= 0 || req.Header.Get("Range") != "" || !hasIdentity {
 		return resp

@@ -2,9 +2,9 @@ package registry
 
 import (
 	"context"
-	"crypto/tls"
 	"encoding/json"
 	"errors"
+	"io"
 	"io/fs"
 	"net"
 	"net/http"
@@ -86,27 +86,45 @@ func isFull(err error) bool {
 // classifyConnection reads errors without an answer.
 func classifyConnection(err error, ref string) error {
 	host := hostOf(ref)
-	var record tls.RecordHeaderError
 	var dns *net.DNSError
-	var network net.Error
 	switch {
 	case isCertificateError(err):
 		return failure.WithHint(failure.New(failure.Untrusted, "%s: the certificate of registry %s is not trusted: %w", ref, host, err),
 			"give the CA that signed it with registry-ca-file")
-	case strings.Contains(err.Error(), "server gave HTTP response to HTTPS client"), errors.As(err, &record), errors.Is(err, errPlainHTTP):
-		return failure.WithHint(failure.New(failure.Untrusted, "%s: registry %s does not speak TLS: %w", ref, host, err),
-			"if plain HTTP is meant, list the host in registry-insecure, or begin its registry_uri with http://")
+	case isNoTLS(err):
+		return plainRefused(err, ref, host)
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT), errors.Is(err, syscall.EROFS), isPathError(err):
 		return failure.New(failure.Storage, "%s: %w", ref, err)
 	case errors.As(err, &dns):
 		return failure.WithHint(failure.New(failure.Unavailable, "%s: registry %s has no address: %w", ref, host, err), "check the host's name")
 	case isDigestMismatch(err):
 		return failure.New(failure.Untrusted, "%s: registry %s sent content that differs from its digest: %w", ref, host, err)
-	case errors.As(err, &network), isTemporaryError(err):
+	case isBroken(err):
 		return failure.New(failure.Unavailable, "%s: registry %s cannot be reached: %w", ref, host, err)
+	case errors.Is(err, errPlainHTTP):
+		return plainRefused(err, ref, host)
 	default:
 		return classifyRubbish(err, ref, host)
 	}
+}
+
+// plainRefused is for servers that want an unencrypted connection.
+func plainRefused(err error, ref, host string) error {
+	return failure.WithHint(failure.New(failure.Untrusted, "%s: registry %s does not speak TLS: %w", ref, host, err),
+		"if plain HTTP is meant, list the host in registry-insecure, or begin its registry_uri with http://")
+}
+
+// isBroken recognises connections that could not be made, or that broke. An attempt in plain HTTP, which go-containerregistry makes
+// for addresses on this machine, may have been refused besides.
+func isBroken(err error) bool {
+	for _, errno := range []error{syscall.ECONNREFUSED, syscall.ECONNRESET, syscall.ECONNABORTED, syscall.EPIPE, syscall.EHOSTUNREACH,
+		syscall.ENETUNREACH, syscall.ETIMEDOUT, io.EOF, io.ErrUnexpectedEOF, net.ErrClosed, errStalled} {
+		if errors.Is(err, errno) {
+			return true
+		}
+	}
+	var network net.Error
+	return errors.As(err, &network) && network.Timeout() || strings.Contains(err.Error(), "server closed idle connection")
 }
 
 // classifyRubbish is for what is left: go-containerregistry has no types for most of what it says about strange answers.

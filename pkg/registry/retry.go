@@ -12,7 +12,6 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/osbs-tekton/osbs/pkg/retry"
@@ -149,22 +148,16 @@ func markTemporary(err error) error {
 // isTemporaryError recognises resets, time-outs, refused connections and connections closed too early.
 func isTemporaryError(err error) bool {
 	switch {
+	case err == nil:
+		return false
 	case errors.Is(err, context.Canceled), errors.Is(err, errPlainHTTP), isCertificateError(err):
 		return false
-	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE), errors.Is(err, syscall.ECONNREFUSED),
-		errors.Is(err, syscall.ECONNABORTED), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, net.ErrClosed),
-		errors.Is(err, errStalled):
-		return true
 	}
 	var dns *net.DNSError
 	if errors.As(err, &dns) {
 		return dns.IsTemporary || dns.IsTimeout
 	}
-	var network net.Error
-	if errors.As(err, &network) && network.Timeout() {
-		return true
-	}
-	return strings.Contains(err.Error(), "server closed idle connection") // net/http does not export it
+	return isBroken(err)
 }
 
 // isCertificateError recognises what crypto/tls and crypto/x509 say about a peer that is not trusted.

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 )
 
@@ -25,6 +26,15 @@ const (
 
 // errPlainHTTP says that a server, or a redirect of it, asked for an unencrypted connection that nobody allowed.
 var errPlainHTTP = errors.New("plain HTTP is not allowed")
+
+// errAllowedPlain says that a server does not speak TLS, and need not.
+var errAllowedPlain = errors.New("no TLS, which is allowed for this host")
+
+// isNoTLS recognises a server that does not speak TLS at all.
+func isNoTLS(err error) bool {
+	var record tls.RecordHeaderError
+	return errors.As(err, &record) || strings.Contains(err.Error(), "server gave HTTP response to HTTPS client")
+}
 
 // network sends requests, once each: TLS with the right trust for each host, plain HTTP only where that was asked for.
 type network struct {
@@ -66,7 +76,11 @@ func newHTTPTransport(dial *dialer, config *tls.Config) *http.Transport {
 func (n *network) RoundTrip(req *http.Request) (*http.Response, error) {
 	switch {
 	case n.insecureHosts.has(req.URL.Host):
-		return n.insecure.RoundTrip(req)
+		resp, err := n.insecure.RoundTrip(req)
+		if err != nil && isNoTLS(err) {
+			err = fmt.Errorf("%s: %w", req.URL.Host, errAllowedPlain) // plain HTTP is tried next
+		}
+		return resp, err
 	case req.URL.Scheme == "https":
 		return n.secure.RoundTrip(req)
 	default:
