@@ -25,6 +25,7 @@ const (
 
 var (
 	nameRule = regexp.MustCompile(`^[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*$`)
+	hostRule = regexp.MustCompile(`^(?:[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:.]+\])(?::[0-9]+)?$`)
 	tagRule  = regexp.MustCompile(`^\w[\w.-]*$`)
 )
 
@@ -81,6 +82,9 @@ func split(reference string) (host, repository, tag, digest string, err error) {
 	}
 	if first, after, found := strings.Cut(rest, "/"); found && IsHost(first) {
 		host, rest = strings.ToLower(first), after
+		if !hostRule.MatchString(host) {
+			return "", "", "", "", fmt.Errorf("base image %q: invalid registry", reference)
+		}
 	}
 	if i := strings.LastIndexByte(rest, ':'); i > strings.LastIndexByte(rest, '/') {
 		rest, tag = rest[:i], rest[i+1:]

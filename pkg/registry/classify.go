@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"net"
 	"net/http"
+	"net/url"
 	"strings"
 	"syscall"
 
@@ -36,9 +37,16 @@ func Classify(err error, ref string) error {
 	return classifyConnection(err, ref)
 }
 
-// hostOf is the registry of a reference, for hints.
-func hostOf(ref string) string {
-	host, _, found := strings.Cut(ref, "/")
+// hostOf is the registry that an error is about: that of the request, or else of the reference, around which there may be words.
+func hostOf(err error, ref string) string {
+	var request *url.Error
+	if errors.As(err, &request) {
+		if u, err := url.Parse(request.URL); err == nil && u.Host != "" {
+			return u.Host
+		}
+	}
+	before, _, found := strings.Cut(ref, "/")
+	host := before[strings.LastIndexByte(before, ' ')+1:]
 	if !found || !strings.ContainsAny(host, ".:") && host != "localhost" {
 		return "docker.io"
 	}
@@ -47,7 +55,7 @@ func hostOf(ref string) string {
 
 // classifyAnswer reads what a registry answered.
 func classifyAnswer(err error, answer *transport.Error, ref string) error {
-	host := hostOf(ref)
+	host := hostOf(err, ref)
 	if answer.Request != nil && answer.Request.URL != nil && answer.Request.URL.Host != "" {
 		host = answer.Request.URL.Host
 	}
@@ -85,7 +93,7 @@ func isFull(err error) bool {
 
 // classifyConnection reads errors without an answer.
 func classifyConnection(err error, ref string) error {
-	host := hostOf(ref)
+	host := hostOf(err, ref)
 	var dns *net.DNSError
 	switch {
 	case isCertificateError(err):
