@@ -86,12 +86,19 @@ func gone(name string) (string, bool) {
 
 // closest is the known key that name is probably meant to be, empty if none is near.
 func closest(name string) string {
-	best, distance := "", 1+len(name)/3
+	var names []string
 	for _, k := range keys() {
-		for _, candidate := range append([]string{k.name}, k.older...) {
-			if d := editDistance(name, candidate, distance+1); d <= distance {
-				best, distance = k.name, d-1
-			}
+		names = append(names, k.name)
+	}
+	return Nearest(name, names)
+}
+
+// Nearest is the one of names that differs least from name, empty if all differ by more than a third.
+func Nearest(name string, names []string) string {
+	best, distance := "", 2+len(name)/3
+	for _, candidate := range names {
+		if d := editDistance(name, candidate, distance); d < distance {
+			best, distance = candidate, d
 		}
 	}
 	return best

@@ -14,11 +14,13 @@ import (
 // LogLines says which lines of a build's log a Follower shows.
 type LogLines int
 
-// The choices. BuildLines are those of the build stage, what happened while the build waited for the lock, and warnings.
+// The choices. BuildLines are those of the build stage, what happened while the build waited for the lock, and warnings. Quiet shows
+// no stages either: only that the build is there, and its outcome.
 const (
 	NoLines LogLines = iota
 	BuildLines
 	AllLines
+	Quiet
 )
 
 // Follower shows builds while they run: the one that somebody waits for, with its log, and the rebuilds that it causes. It is safe
@@ -61,7 +63,7 @@ func (f *Follower) Show(b osbs.Build) {
 	if known.ended {
 		return
 	}
-	for known.stages < len(b.Stages) && b.Stages[known.stages].State.Ended() {
+	for f.lines != Quiet && known.stages < len(b.Stages) && b.Stages[known.stages].State.Ended() {
 		f.drain(b)
 		f.printer.printf("%s%s\n", f.prefix(b), f.printer.stageLine(b.Stages[known.stages]))
 		known.stages++
@@ -120,7 +122,7 @@ func (f *Follower) Log() io.Writer { return &stream{follower: f, lock: true} }
 
 // drain shows what is in the log and has not been shown.
 func (f *Follower) drain(b osbs.Build) {
-	if b.Name == f.main && f.catchUp != nil && f.lines != NoLines {
+	if b.Name == f.main && f.catchUp != nil && f.lines != NoLines && f.lines != Quiet {
 		_ = f.catchUp(&stream{follower: f}) // the log itself is followed; here it is only the order that would suffer
 	}
 }
@@ -235,7 +237,7 @@ func (l *logLines) take(which LogLines) []string {
 		isHeader := header.MatchString(line.text)
 		switch {
 		case which == AllLines:
-		case which == NoLines, isHeader:
+		case which == NoLines, which == Quiet, isHeader:
 			continue
 		case line.stage != "build" && line.stage != "lock" && !strings.HasPrefix(line.text, warningLine):
 			continue

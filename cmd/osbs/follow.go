@@ -1,0 +1,133 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/osbs-tekton/osbs/pkg/failure"
+	"github.com/osbs-tekton/osbs/pkg/osbs"
+	"github.com/osbs-tekton/osbs/pkg/report"
+)
+
+// cancelTimeout bounds how long a cancelled build may take to end.
+const cancelTimeout = 20 * time.Second
+
+// follow shows a build of this process, and the rebuilds that it causes, until all have ended, and returns their last states. When
+// ctx ends, they are cancelled.
+func (s *session) follow(ctx context.Context, created osbs.Build, lines report.LogLines) (osbs.Build, []osbs.Build) {
+	running := context.WithoutCancel(ctx)
+	follower := s.follower(running, created, lines)
+	watching, stop := context.WithCancel(running)
+	var group sync.WaitGroup
+	group.Go(func() { s.watchFamily(watching, created, follower) })
+	if lines == report.BuildLines || lines == report.AllLines {
+		group.Go(func() {
+			if err := s.Logs(watching, created.Name, true, follower.Log()); err != nil && watching.Err() == nil {
+				s.warn("the log cannot be shown any more: " + err.Error())
+			}
+		})
+	}
+	if err := s.Wait(ctx); err != nil {
+		s.cancelFamily(running, created)
+	}
+	build, rebuilds := created, s.rebuilds(running, created)
+	if b, err := s.Get(running, created.Name); err == nil {
+		build = *b
+	} else {
+		s.warn("the build cannot be read: " + err.Error())
+	}
+	follower.Show(build)
+	for _, b := range rebuilds {
+		follower.Show(b)
+	}
+	stop()
+	group.Wait()
+	return build, rebuilds
+}
+
+func (s *session) follower(ctx context.Context, created osbs.Build, lines report.LogLines) *report.Follower {
+	f := report.NewFollower(s.text, created.Name, lines, func(w io.Writer) error { return s.Logs(ctx, created.Name, false, w) })
+	f.Show(created)
+	return f
+}
+
+// watchFamily shows the events of the build and of the rebuilds after it.
+func (s *session) watchFamily(ctx context.Context, created osbs.Build, f *report.Follower) {
+	for event, err := range s.Watch(ctx, "") {
+		if err != nil {
+			if ctx.Err() == nil {
+				s.warn("builds cannot be watched any more: " + err.Error())
+			}
+			return
+		}
+		if related(event.Build, created) {
+			f.Show(event.Build)
+		}
+	}
+}
+
+// related says whether a build is the one that was asked for, or a rebuild since.
+func related(b, created osbs.Build) bool {
+	return b.Name == created.Name || b.Autorebuild && !b.Created.Before(created.Created)
+}
+
+// rebuilds are those since a build, in their last states, the oldest first.
+func (s *session) rebuilds(ctx context.Context, created osbs.Build) []osbs.Build {
+	out := []osbs.Build{}
+	all, err := s.List(ctx, osbs.Filter{})
+	if err != nil {
+		s.warn("builds cannot be listed: " + err.Error())
+	}
+	for _, b := range slices.Backward(all) {
+		if b.Name != created.Name && related(b, created) && b.State.Ended() {
+			out = append(out, b)
+		}
+	}
+	return out
+}
+
+// cancelFamily ends the build and what it has caused.
+func (s *session) cancelFamily(ctx context.Context, created osbs.Build) {
+	s.warn("cancelling; interrupt again to end at once")
+	ctx, cancel := context.WithTimeout(ctx, cancelTimeout)
+	defer cancel()
+	all, err := s.List(ctx, osbs.Filter{Running: true})
+	if err != nil {
+		all = []osbs.Build{created}
+	}
+	var group sync.WaitGroup
+	for _, b := range all {
+		if !related(b, created) {
+			continue
+		}
+		group.Go(func() {
+			if err := s.Cancel(ctx, b.Name); err != nil && !errors.Is(err, context.DeadlineExceeded) && failure.KindOf(err) != failure.Conflict {
+				s.warn("build " + b.Name + " cannot be cancelled: " + err.Error())
+			}
+		})
+	}
+	group.Wait()
+}
+
+// followRebuilds shows the rebuilds that something other than a build has caused, until all have ended, and returns their last states.
+func (s *session) followRebuilds(ctx context.Context, since osbs.Build) []osbs.Build {
+	running := context.WithoutCancel(ctx)
+	follower := report.NewFollower(s.text, "", report.NoLines, nil)
+	watching, stop := context.WithCancel(running)
+	var group sync.WaitGroup
+	group.Go(func() { s.watchFamily(watching, since, follower) })
+	if err := s.Wait(ctx); err != nil {
+		s.cancelFamily(running, since)
+	}
+	rebuilds := s.rebuilds(running, since)
+	for _, b := range rebuilds {
+		follower.Show(b)
+	}
+	stop()
+	group.Wait()
+	return rebuilds
+}
