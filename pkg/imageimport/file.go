@@ -8,9 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/google/go-containerregistry/pkg/name"
-	"github.com/google/go-containerregistry/pkg/v1/remote"
-
 	imagev1 "github.com/openshift/api/image/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/uuid"
@@ -18,6 +15,8 @@ import (
 	"github.com/osbs-tekton/osbs/internal/yamldir"
 	"github.com/osbs-tekton/osbs/pkg/failure"
 	"github.com/osbs-tekton/osbs/pkg/registry"
+	"github.com/osbs-tekton/osbs/pkg/step"
+	"github.com/osbs-tekton/osbs/pkg/transfer"
 )
 
 // File keeps ImageStreams as files, one YAML each, in one directory, with the semantics of OpenShift's image API. It is safe with
@@ -134,15 +133,16 @@ func (f *File) read(ctx context.Context, from string) (*image, error) {
 	if err != nil {
 		return nil, err
 	}
-	desc, err := remote.Get(ref, f.client.Remote(ctx)...)
+	repository, err := transfer.Open(ctx, f.client, step.Env{}, ref.Context(), transfer.Pull)
 	if err != nil {
-		return nil, registry.Classify(err, ref.String())
+		return nil, err
 	}
-	return &image{digest: desc.Digest.String(), repository: repositoryOf(ref), mediaType: string(desc.MediaType)}, nil
+	manifest, err := repository.Manifest(ctx, ref.Identifier())
+	if err != nil {
+		return nil, err
+	}
+	return &image{digest: manifest.Digest.String(), repository: ref.Context().Name(), mediaType: string(manifest.MediaType)}, nil
 }
-
-// repositoryOf is registry/name as people write it.
-func repositoryOf(ref name.Reference) string { return ref.Context().Name() }
 
 // imageStatus is the status of one image of an import, as OpenShift reports it.
 func imageStatus(spec imagev1.ImageImportSpec, found *image, err error) imagev1.ImageImportStatus {

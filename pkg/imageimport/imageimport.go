@@ -4,7 +4,9 @@ package imageimport
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 
@@ -60,15 +62,33 @@ func Import(ctx context.Context, env step.Env, s Store, stream string, sources [
 	var answer *imagev1.ImageStreamImport
 	err = retry.Do(ctx, env.Log, env.Retry, "importing into ImageStream "+stream, func(ctx context.Context) error {
 		answer, err = s.Import(ctx, request.DeepCopy())
-		if err != nil && failure.KindOf(err) == failure.Conflict {
+		if failure.KindOf(err) == failure.Conflict {
 			return retry.Temporary(err)
+		}
+		if err == nil && passing(answer) {
+			return retry.Temporary(errPassing)
 		}
 		return err
 	})
-	if err != nil {
+	if err != nil && !errors.Is(err, errPassing) {
 		return nil, err
 	}
 	return outcomes(before, answer, sources)
+}
+
+// errPassing says that an image could not be imported for a reason that may pass; the answer says which.
+var errPassing = errors.New("an image could not be imported")
+
+// passing says whether an image of the answer failed for a reason that may pass.
+func passing(answer *imagev1.ImageStreamImport) bool {
+	return slices.ContainsFunc(answer.Status.Images, func(image imagev1.ImageImportStatus) bool {
+		switch code := image.Status.Code; {
+		case image.Status.Status != metav1.StatusFailure:
+			return false
+		default:
+			return code == http.StatusConflict || code == http.StatusTooManyRequests || code >= http.StatusInternalServerError
+		}
+	})
 }
 
 // ensure returns the stream, having created it only if it was not found. That somebody else creates it meanwhile is fine.

@@ -7,13 +7,14 @@ import (
 	"strings"
 	"time"
 
-	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 
 	"github.com/osbs-tekton/osbs/pkg/failure"
 	"github.com/osbs-tekton/osbs/pkg/registry"
 	"github.com/osbs-tekton/osbs/pkg/retry"
 	"github.com/osbs-tekton/osbs/pkg/step"
+	"github.com/osbs-tekton/osbs/pkg/transfer"
 	"github.com/osbs-tekton/osbs/pkg/workspace"
 )
 
@@ -31,66 +32,59 @@ type mover struct {
 }
 
 type movedTag struct {
-	tag name.Tag
-	// before is what the tag meant, nil if it did not exist.
-	before *remote.Descriptor
-	digest string
+	repository *transfer.Repository
+	tag        string
+	// before is what the tag meant, empty if it did not exist; after is what it was moved to.
+	before, after v1.Hash
+	existed       bool
 }
+
+func (t movedTag) String() string { return t.repository.Name().Tag(t.tag).String() }
 
 // move points the image's floating tags at the digest, and reads each back.
 func (m *mover) move(ctx context.Context, image workspace.PushedImage, digest string) error {
-	repository, err := m.client.ParseRepository(image.Repository)
+	name, err := m.client.ParseRepository(image.Repository)
 	if err != nil {
 		return err
 	}
-	source := repository.Digest(digest)
-	manifest, err := remote.Get(source, m.client.Remote(ctx)...)
+	after, err := v1.NewHash(digest)
 	if err != nil {
-		return registry.Classify(err, source.String())
+		return failure.New(failure.InvalidInput, "the push stage has left the digest %q: %w", digest, err)
+	}
+	repository, err := transfer.Open(ctx, m.client, m.Env, name, transfer.Push)
+	if err != nil {
+		return err
 	}
 	for _, tag := range image.Floating {
-		if err := m.moveTag(ctx, repository.Tag(tag), manifest); err != nil {
+		if err := m.moveTag(ctx, movedTag{repository: repository, tag: tag, after: after}); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (m *mover) moveTag(ctx context.Context, tag name.Tag, manifest *remote.Descriptor) error {
-	before, err := remote.Get(tag, m.client.Remote(ctx)...)
-	if err = registry.Classify(err, tag.String()); err != nil && failure.KindOf(err) != failure.NotFound {
-		return err
+// moveTag moves one tag. A read-back that says something else means that somebody else moves the tag too: worth another try.
+func (m *mover) moveTag(ctx context.Context, t movedTag) error {
+	var err error
+	if t.before, t.existed, err = t.repository.Resolve(ctx, t.tag); err != nil {
+		return fmt.Errorf("reading floating tag %s: %w", t, err)
 	}
-	if err != nil {
-		before = nil
-	}
-	if before != nil && before.Digest == manifest.Digest {
-		m.Log.Debug("floating tag is there already", "tag", tag.String(), "digest", manifest.Digest)
+	if t.existed && t.before == t.after {
+		m.Log.Debug("floating tag is there already", "tag", t.String(), "digest", t.after)
 		return nil
 	}
-	m.moved = append(m.moved, movedTag{tag: tag, before: before, digest: manifest.Digest.String()}) // an answer may be lost
-	err = retry.Do(ctx, m.Log, m.Retry, "moving "+tag.String(), func(ctx context.Context) error {
-		return m.put(ctx, tag, manifest)
+	m.moved = append(m.moved, t) // from here on it may have moved, even if the answer is lost
+	err = retry.Do(ctx, m.Log, m.Retry, "moving floating tag "+t.String(), func(ctx context.Context) error {
+		_, err := t.repository.Tag(ctx, t.after, t.tag)
+		if failure.KindOf(err) == failure.Untrusted {
+			return retry.Temporary(err)
+		}
+		return err
 	})
 	if err != nil {
 		return err
 	}
-	m.Log.Info("moved floating tag", "tag", tag.String(), "digest", manifest.Digest)
-	return nil
-}
-
-// put tags the manifest and reads the tag back. Another digest means that somebody else moves the tag: worth another try.
-func (m *mover) put(ctx context.Context, tag name.Tag, manifest *remote.Descriptor) error {
-	if err := remote.Tag(tag, manifest, m.client.Remote(ctx)...); err != nil {
-		return registry.Classify(err, tag.String())
-	}
-	after, err := remote.Get(tag, m.client.Remote(ctx)...)
-	if err != nil {
-		return registry.Classify(err, tag.String())
-	}
-	if after.Digest != manifest.Digest {
-		return retry.Temporary(failure.New(failure.Conflict, "%s was moved to %s, but the registry says %s", tag, manifest.Digest, after.Digest))
-	}
+	m.Log.Info("moved floating tag", "tag", t.String(), "digest", t.after)
 	return nil
 }
 
@@ -106,35 +100,34 @@ func (m *mover) back(ctx context.Context, err error) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), limit)
 	defer cancel()
 	var restored, left []string
-	for _, moved := range slices.Backward(m.moved) {
-		if err := m.restore(ctx, moved); err != nil {
-			m.Log.Warn("floating tag could not be put back", "tag", moved.tag.String(), "error", err)
-			left = append(left, moved.tag.String())
+	for _, t := range slices.Backward(m.moved) {
+		if err := m.restore(ctx, t); err != nil {
+			m.Log.Warn("floating tag could not be put back", "tag", t.String(), "error", err)
+			left = append(left, t.String())
 			continue
 		}
-		restored = append(restored, moved.tag.String())
+		restored = append(restored, t.String())
 	}
 	if len(left) > 0 {
-		return fmt.Errorf("floating tags that were moved and could not be put back: %s: %w", strings.Join(left, ", "), err)
+		return fmt.Errorf("floating tags may stay moved, they could not be put back: %s: %w", strings.Join(left, ", "), err)
 	}
 	return fmt.Errorf("floating tags were put back (%s): %w", strings.Join(restored, ", "), err)
 }
 
-// restore puts one tag back, unless somebody else has moved it since.
-func (m *mover) restore(ctx context.Context, moved movedTag) error {
-	now, err := remote.Get(moved.tag, m.client.Remote(ctx)...)
-	if err = registry.Classify(err, moved.tag.String()); err != nil {
-		if failure.KindOf(err) == failure.NotFound && moved.before == nil {
-			return nil
-		}
-		return err
-	}
+// restore puts one tag back, unless somebody else has moved it since, or it was not moved at all. A tag that did not exist before is
+// deleted, which not every registry can.
+func (m *mover) restore(ctx context.Context, t movedTag) error {
+	now, exists, err := t.repository.Resolve(ctx, t.tag)
 	switch {
-	case now.Digest.String() != moved.digest:
+	case err != nil:
+		return err
+	case !exists || now != t.after:
 		return nil
-	case moved.before != nil:
-		return registry.Classify(remote.Tag(moved.tag, moved.before, m.client.Remote(ctx)...), moved.tag.String())
+	case t.existed:
+		_, err := t.repository.Tag(ctx, t.before, t.tag)
+		return err
 	default:
-		return registry.Classify(remote.Delete(moved.tag, m.client.Remote(ctx)...), moved.tag.String())
+		tag := t.repository.Name().Tag(t.tag)
+		return registry.Classify(remote.Delete(tag, m.client.Remote(ctx)...), tag.String())
 	}
 }
