@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -166,10 +165,12 @@ func (s *bases) layers(ctx context.Context, b wire.Base, layers baseLayers) (str
 	return parent, nil
 }
 
-// chainID names a layer by all that is below it, so that whoever makes it makes the same.
+// chainID names a layer by all that is below it, by the library's rule: under another name it would make every layer again.
 func chainID(parent string, diff digest.Digest) string {
-	sum := sha256.Sum256([]byte(parent + " " + diff.String()))
-	return hex.EncodeToString(sum[:])
+	if parent == "" {
+		return diff.Encoded()
+	}
+	return digest.Canonical.FromString(parent + "+" + diff.Encoded()).Encoded()
 }
 
 // put unpacks one layer into the storage.
