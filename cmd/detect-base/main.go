@@ -14,8 +14,10 @@ import (
 	"github.com/osbs-tekton/osbs/pkg/workspace"
 )
 
-func main() {
-	step.Main(step.Spec{
+func main() { step.Main(spec()) }
+
+func spec() step.Spec {
+	return step.Spec{
 		Name:    "detect-base",
 		Summary: "finds every image that the Dockerfile is built on, and pins each to a digest",
 		Results: []step.Result{
@@ -25,7 +27,7 @@ func main() {
 			{Name: "scratch", Description: "true if the image is built FROM scratch"},
 		},
 		Flags: flags,
-	})
+	}
 }
 
 func flags(f *step.FlagSet) step.Run {
@@ -92,8 +94,8 @@ func parseDigests(pairs []string) (map[string]string, error) {
 	return digests, nil
 }
 
-// maxBaseImages bounds the result base-images, in bytes; all results of a step share about 2 KB.
-const maxBaseImages = 1200
+// maxResults bounds the results together, in bytes; the step runtime holds about 2 KB.
+const maxResults = 1900
 
 type baseImage struct {
 	Reference      string `json:"reference"`
@@ -102,13 +104,13 @@ type baseImage struct {
 }
 
 func results(out *step.Results, record workspace.DetectBase) error {
-	list, err := baseImages(record)
-	if err != nil {
-		return err
-	}
 	image, digest := "", ""
 	if parent := record.Parent(); parent != nil {
 		image, digest = parent.Resolved, parent.Digest
+	}
+	list, err := baseImages(record, maxResults-len(image)-len(digest))
+	if err != nil {
+		return err
 	}
 	for _, r := range [][2]string{
 		{"base-images", list}, {"parent-image", image}, {"parent-digest", digest}, {"scratch", strconv.FormatBool(record.Scratch)},
@@ -120,8 +122,8 @@ func results(out *step.Results, record workspace.DetectBase) error {
 	return nil
 }
 
-// baseImages is the JSON list of as many bases as fit.
-func baseImages(record workspace.DetectBase) (string, error) {
+// baseImages is the JSON list of as many bases as fit into limit bytes.
+func baseImages(record workspace.DetectBase, limit int) (string, error) {
 	list := "[]"
 	all := make([]baseImage, 0, len(record.Bases))
 	for _, b := range record.Bases {
@@ -130,7 +132,7 @@ func baseImages(record workspace.DetectBase) (string, error) {
 		if err != nil {
 			return "", failure.New(failure.Internal, "encoding base-images: %w", err)
 		}
-		if len(data) > maxBaseImages {
+		if len(data) > limit {
 			break
 		}
 		list = string(data)

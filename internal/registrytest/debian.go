@@ -57,7 +57,7 @@ const started = 20 * time.Second
 func run(t testing.TB, address, program string, args ...string) {
 	t.Helper()
 	var output lockedBuffer
-	cmd := exec.CommandContext(t.Context(), program, args...) //nolint:gosec // a test's own program
+	cmd := exec.CommandContext(t.Context(), program, args...)
 	cmd.Stdout, cmd.Stderr = &output, &output
 	cmd.Env = append(os.Environ(), "OTEL_TRACES_EXPORTER=none")
 	if err := cmd.Start(); err != nil {

@@ -96,7 +96,7 @@ func Start(t testing.TB, o Options) *Registry {
 	app := handlers.NewApp(t.Context(), config)
 	t.Cleanup(func() { _ = app.Shutdown() })
 	mux.Handle("/", app)
-	var handler http.Handler = forwarded(mux)
+	handler := forwarded(mux)
 	if o.Wrap != nil {
 		handler = o.Wrap(handler)
 	}

@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"path/filepath"
 	"strings"
@@ -90,7 +91,7 @@ func (s *TokenServer) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(map[string]any{"token": token, "expires_in": int(s.lifetime.Seconds())})
+	fmt.Fprintf(w, `{"token":%q,"expires_in":%d}`, token, int(s.lifetime.Seconds())) // a token is ASCII
 }
 
 func parseScopes(scopes []string) []access {

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
 
 	"github.com/osbs-tekton/osbs/pkg/dockerfile"
 	"github.com/osbs-tekton/osbs/pkg/failure"
@@ -45,7 +46,7 @@ type Options struct {
 
 // Run detects the bases and writes the record.
 func Run(ctx context.Context, o Options) (workspace.DetectBase, error) {
-	o.Env = o.Env.WithDefaults()
+	o.Env = o.WithDefaults()
 	d, err := newDetector(o)
 	if err != nil {
 		return workspace.DetectBase{}, err
@@ -64,6 +65,8 @@ type detector struct {
 	buildArgs map[string]string
 	source    registry.URI
 	home      []string
+	// puller remembers how each repository wants to be asked.
+	puller *remote.Puller
 }
 
 func newDetector(o Options) (*detector, error) {
@@ -117,6 +120,9 @@ func (d *detector) detect(ctx context.Context) (workspace.DetectBase, error) {
 	found, err := parsed.Bases(dockerfile.Options{Target: d.DockerfileTarget, BuildArgs: d.buildArgs, Platform: d.Platform})
 	if err != nil {
 		return workspace.DetectBase{}, err
+	}
+	if d.puller, err = remote.NewPuller(d.Registry.Remote(ctx)...); err != nil {
+		return workspace.DetectBase{}, failure.New(failure.Internal, "preparing to ask registries: %w", err)
 	}
 	wanted, err := d.plan(found.Bases, parsed.StageNames())
 	if err != nil {

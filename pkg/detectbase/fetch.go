@@ -12,7 +12,6 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 	"github.com/google/renameio/v2"
 
@@ -56,7 +55,7 @@ func (d *detector) fetch(ctx context.Context, w wanted) (*image, error) {
 
 // manifest gets one manifest or index and keeps it in the workspace.
 func (d *detector) manifest(ctx context.Context, w wanted, ref name.Reference) ([]byte, v1.Hash, types.MediaType, error) {
-	desc, err := remote.Get(ref, d.Registry.Remote(ctx)...)
+	desc, err := d.puller.Get(ctx, ref)
 	if err != nil {
 		return nil, v1.Hash{}, "", explain(w, registry.Classify(err, w.describe()))
 	}
@@ -172,7 +171,7 @@ func (d *detector) config(ctx context.Context, w wanted, desc v1.Descriptor) (*v
 	if desc.Size < 0 || desc.Size > maxConfig {
 		return nil, rubbish(w, fmt.Errorf("its configuration has %d bytes", desc.Size))
 	}
-	layer, err := remote.Layer(w.ref.Context().Digest(desc.Digest.String()), d.Registry.Remote(ctx)...)
+	layer, err := d.puller.Layer(ctx, w.ref.Context().Digest(desc.Digest.String()))
 	if err != nil {
 		return nil, explain(w, registry.Classify(err, w.describe()))
 	}
@@ -192,7 +191,7 @@ func (d *detector) config(ctx context.Context, w wanted, desc v1.Descriptor) (*v
 
 // keep stores a document in the workspace under its digest.
 func (d *detector) keep(digest v1.Hash, raw []byte) error {
-	if err := os.MkdirAll(d.Workspace.Manifests(), 0o755); err != nil { //nolint:gosec // the workspace is shared between the stages' users
+	if err := os.MkdirAll(d.Workspace.Manifests(), 0o755); err != nil {
 		return failure.New(failure.Storage, "keeping a base's manifest: %w", err)
 	}
 	if err := renameio.WriteFile(d.Workspace.Blob(digest.String()), raw, 0o644, renameio.WithTempDir(d.Workspace.Manifests())); err != nil {

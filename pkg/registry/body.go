@@ -33,20 +33,35 @@ func (t *retryTransport) once(req *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	body := &untouchedBody{ReadCloser: again.Body}
+	ctx, cancel := context.WithCancelCause(req.Context())
+	body := &untouchedBody{ReadCloser: again.Body, stall: t.stall, watch: time.AfterFunc(time.Hour, func() { cancel(errStalled) })}
+	body.watch.Stop() // it runs between the reads
+	again = again.WithContext(ctx)
 	again.Body = body
 	again.Header.Set("Expect", "100-continue")
 	resp, err := t.inner.RoundTrip(again)
-	if err == nil && resp.StatusCode == http.StatusUnauthorized && (req.GetBody != nil || body.detach()) {
-		return resp, nil
+	untouched := body.detach()
+	if err == nil {
+		resp.Body = &watchedBody{ReadCloser: resp.Body, ctx: ctx, cancel: cancel, stall: t.stall}
+		if resp.StatusCode == http.StatusUnauthorized && (req.GetBody != nil || untouched) {
+			return resp, nil
+		}
+	} else {
+		if errors.Is(context.Cause(ctx), errStalled) {
+			err = errStalled
+		}
+		cancel(nil)
 	}
 	_ = req.Body.Close() // a RoundTripper must; a failed close of what was read says nothing
 	return resp, err
 }
 
-// untouchedBody knows whether anything of it was read. Its owner closes it.
+// untouchedBody knows whether anything of it was read, and watches that the server takes what was. Its owner closes it.
 type untouchedBody struct {
 	io.ReadCloser
+	stall time.Duration
+	watch *time.Timer
+
 	mu       sync.Mutex
 	touched  bool
 	detached bool
@@ -54,15 +69,24 @@ type untouchedBody struct {
 
 var errDetached = errors.New("the request has been answered")
 
+// Read reads the next part. Until it is called again, the server has to take this one; at the end, the time limit for the answer
+// begins instead.
 func (b *untouchedBody) Read(p []byte) (int, error) {
 	b.mu.Lock()
 	b.touched = true
+	b.watch.Stop()
 	detached := b.detached
 	b.mu.Unlock()
 	if detached {
 		return 0, errDetached
 	}
-	return b.ReadCloser.Read(p)
+	n, err := b.ReadCloser.Read(p)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if err == nil && !b.detached {
+		b.watch.Reset(b.stall)
+	}
+	return n, err
 }
 
 // Close leaves the body open: it may be sent again.
@@ -73,6 +97,7 @@ func (b *untouchedBody) detach() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.detached = true
+	b.watch.Stop()
 	return !b.touched
 }
 

@@ -56,7 +56,7 @@ type Client struct {
 // New reads the secrets and certificates that o names. An unreadable or malformed one is an error that names its file:
 // failure.Unauthorized for a secret, failure.Usage for the certificates.
 func New(o Options) (*Client, error) {
-	env := o.Env.WithDefaults()
+	env := o.WithDefaults()
 	hosts := hostSet{}
 	for _, host := range o.Insecure {
 		hosts.add(host)

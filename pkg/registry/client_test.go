@@ -48,7 +48,7 @@ func head(t *testing.T, c *registry.Client, host, image string) error {
 	return registry.Classify(err, ref.String())
 }
 
-// TestErrors asks real servers, of two implementations where that makes a difference.
+// TestErrors asks server servers, of two implementations where that makes a difference.
 func TestErrors(t *testing.T) {
 	secured := registrytest.Start(t, registrytest.Options{TLS: true, BasicAuth: true})
 	debian := registrytest.StartDebian(t, registrytest.Options{TLS: true, BasicAuth: true})
@@ -92,12 +92,12 @@ func TestErrors(t *testing.T) {
 
 // TestBadServers asks servers that misbehave.
 func TestBadServers(t *testing.T) {
-	real := registrytest.Start(t, registrytest.Options{})
+	server := registrytest.Start(t, registrytest.Options{})
 	img, err := random.Image(100, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	real.Push(t, "a/b:1", img)
+	server.Push(t, "a/b:1", img)
 	manifests := func(f faultproxy.Fault) faultproxy.Rule { return faultproxy.Rule{Path: "/manifests/", Fault: f} }
 	for name, tc := range map[string]struct {
 		rule faultproxy.Rule
@@ -116,7 +116,7 @@ func TestBadServers(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			proxy := faultproxy.Start(t, real.URL)
+			proxy := faultproxy.Start(t, server.URL)
 			proxy.Add(tc.rule)
 			err := head(t, client(t, registry.Options{Insecure: []string{proxy.Host}}), proxy.Host, "a/b:1")
 			if failure.KindOf(err) != tc.kind || !strings.Contains(err.Error(), tc.text) {
@@ -134,17 +134,17 @@ func redirect(to string) faultproxy.Fault {
 
 // TestCorruptContentIsUntrusted: what is asked for by digest has that digest.
 func TestCorruptContentIsUntrusted(t *testing.T) {
-	real := registrytest.Start(t, registrytest.Options{})
+	server := registrytest.Start(t, registrytest.Options{})
 	img, err := random.Image(100, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	real.Push(t, "a/b:1", img)
+	server.Push(t, "a/b:1", img)
 	digest, err := img.Digest()
 	if err != nil {
 		t.Fatal(err)
 	}
-	proxy := faultproxy.Start(t, real.URL)
+	proxy := faultproxy.Start(t, server.URL)
 	proxy.Add(faultproxy.Rule{Path: "/manifests/", Fault: faultproxy.Corrupt()})
 	err = head(t, client(t, registry.Options{Insecure: []string{proxy.Host}}), proxy.Host, "a/b@"+digest.String())
 	if failure.KindOf(err) != failure.Untrusted {
@@ -156,15 +156,15 @@ func TestCorruptContentIsUntrusted(t *testing.T) {
 func TestFaultsAreRiddenOut(t *testing.T) {
 	for name, start := range map[string]func(testing.TB, registrytest.Options) *registrytest.Registry{"v3": registrytest.Start, "Debian": registrytest.StartDebian} {
 		t.Run(name, func(t *testing.T) {
-			real := start(t, registrytest.Options{BasicAuth: true})
-			proxy := faultproxy.Start(t, real.URL)
+			server := start(t, registrytest.Options{BasicAuth: true})
+			proxy := faultproxy.Start(t, server.URL)
 			for _, method := range []string{"GET", "HEAD", "POST", "PUT"} {
 				proxy.Add(faultproxy.Rule{Method: method, Count: 1, Fault: faultproxy.Status(503)})
 				proxy.Add(faultproxy.Rule{Method: method, Count: 1, Fault: faultproxy.Reset()})
 			}
 			proxy.Add(faultproxy.Rule{Method: "PUT", Path: "/manifests/", Count: 1, Fault: faultproxy.ResetAfter()})
 			proxy.Add(faultproxy.Rule{Method: "GET", Path: "/blobs/", Count: 1, Fault: faultproxy.CutResponse(5000)})
-			c := client(t, registry.Options{Registries: []registry.URI{{Host: proxy.Host, Insecure: true}}, SecretDirs: []string{secretFor(t, proxy.Host, real)}})
+			c := client(t, registry.Options{Registries: []registry.URI{{Host: proxy.Host, Insecure: true}}, SecretDirs: []string{secretFor(t, proxy.Host, server)}})
 			img, err := random.Image(20000, 2)
 			if err != nil {
 				t.Fatal(err)

@@ -204,6 +204,36 @@ func TestStreamSurvives401(t *testing.T) {
 	}
 }
 
+// TestUploadStalls: a server that takes nothing more does not hold a push for ever.
+func TestUploadStalls(t *testing.T) {
+	release := make(chan struct{})
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, req *http.Request) {
+		_, _ = io.CopyN(io.Discard, req.Body, 10)
+		<-release
+	}))
+	t.Cleanup(server.Close)
+	t.Cleanup(func() { close(release) })
+	body := io.NopCloser(io.LimitReader(zeros{}, 1<<30))
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPatch, server.URL, body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := testTransport().RoundTrip(req)
+	if err == nil {
+		resp.Body.Close()
+	}
+	if !errors.Is(err, errStalled) {
+		t.Errorf("error %v", err)
+	}
+}
+
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) {
+	clear(p)
+	return len(p), nil
+}
+
 func TestRepeatable(t *testing.T) {
 	for name, tc := range map[string]struct {
 		method, path string
