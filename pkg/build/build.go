@@ -44,17 +44,37 @@ func Run(ctx context.Context, o Options) (workspace.Build, error) {
 		return workspace.Build{}, err
 	}
 	defer os.RemoveAll(request.Temp)
-	started := time.Now()
-	built, err := o.runEngine(ctx, request, lock)
+	built, err := o.make(ctx, request, lock)
 	if err != nil {
 		return workspace.Build{}, err
 	}
-	o.Log.Debug("engine done", "took", time.Since(started).Round(time.Millisecond))
 	record, err := o.assemble(in, request, built)
 	if err != nil {
 		return workspace.Build{}, err
 	}
 	return record, workspace.Write(o.Workspace, record)
+}
+
+// make takes the image from an earlier build of the same, or has the engine build it.
+func (o Options) make(ctx context.Context, request wire.Build, lock *os.File) (*wire.Image, error) {
+	memo, err := o.newMemo(ctx, request)
+	if err != nil {
+		return nil, err
+	}
+	if built := memo.recall(); built != nil {
+		fmt.Fprintln(o.Output, "nothing has changed since this was built before: its layers are in the storage")
+		return built, nil
+	}
+	started := time.Now()
+	built, err := o.runEngine(ctx, request, lock)
+	if err != nil {
+		return nil, err
+	}
+	o.Log.Debug("engine done", "took", time.Since(started).Round(time.Millisecond))
+	if err := memo.remember(built); err != nil {
+		o.Log.Warn("the result is not remembered for the next build", "error", err)
+	}
+	return built, nil
 }
 
 // input is what the earlier stages left.
@@ -189,7 +209,7 @@ func (o Options) request(in input) (wire.Build, error) {
 		return wire.Build{}, err
 	}
 	r := wire.Build{
-		Dockerfile: df.path, Ignore: df.ignore, Context: source, Layout: layout, Storage: storage, Driver: o.StorageDriver,
+		Dockerfile: df.text, Ignore: df.ignore, Context: source, Layout: layout, Storage: storage, Driver: o.StorageDriver,
 		Target: either(o.DockerfileTarget, in.bases.DockerfileTarget), Args: args, Secrets: secrets,
 		LayerCache: o.LayerCache, Docker: docker, Compression: o.Compression, Isolation: o.Isolation, RemoteAdd: o.RemoteAdd,
 	}

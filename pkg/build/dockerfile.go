@@ -2,23 +2,30 @@ package build
 
 import (
 	"bytes"
+	"errors"
+	"io/fs"
 	"os"
-	"path/filepath"
+	"regexp"
 	"strings"
 
 	"github.com/moby/buildkit/frontend/dockerfile/parser"
+	"github.com/moby/patternmatcher"
+	"github.com/moby/patternmatcher/ignorefile"
 
 	"github.com/osbs-tekton/osbs/pkg/failure"
 )
 
 // dockerfile is what this package needs to know of a Dockerfile before the engine reads it.
 type dockerfile struct {
-	path   string
-	ignore string
+	text []byte
+	// ignore are the patterns of .dockerignore.
+	ignore []string
 	// dockerOnly are the instructions that only Docker's format can keep.
 	dockerOnly []string
 	// remote are the URLs that ADD names.
 	remote []string
+	// id is an image's id where an image's name should be.
+	id string
 }
 
 // maxDockerfile bounds a Dockerfile, in bytes.
@@ -37,12 +44,12 @@ func readDockerfile(source, name string) (dockerfile, error) {
 	}
 	defer f.Close()
 	var text bytes.Buffer
-	if n, err := text.ReadFrom(&limited{f, maxDockerfile}); err != nil {
-		return dockerfile{}, failure.New(failure.InvalidInput, "reading %s after %d bytes: %w", name, n, err)
+	if _, err := text.ReadFrom(&limited{f, maxDockerfile}); err != nil {
+		return dockerfile{}, failure.New(failure.InvalidInput, "reading %s: %w", name, err)
 	}
-	d := dockerfile{path: filepath.Join(source, name)}
-	if own := name + ".dockerignore"; isFile(root, own) {
-		d.ignore = filepath.Join(source, own)
+	d := dockerfile{text: bytes.Clone(text.Bytes())}
+	if d.ignore, err = readIgnore(root, name); err != nil {
+		return dockerfile{}, err
 	}
 	parsed, err := parser.Parse(&text)
 	if err != nil {
@@ -51,24 +58,69 @@ func readDockerfile(source, name string) (dockerfile, error) {
 	for _, node := range parsed.AST.Children {
 		d.note(node)
 	}
+	if d.id != "" {
+		return d, failure.New(failure.InvalidInput, "%s: %s is the id of an image in somebody's storage, not the name of one in a registry", name, d.id)
+	}
 	return d, nil
 }
 
-func isFile(root *os.Root, name string) bool {
-	info, err := root.Stat(name)
-	return err == nil && info.Mode().IsRegular()
+// gitData is not part of the context: it differs between clones of one commit. A pattern of .dockerignore can bring it back.
+const gitData = "**/.git"
+
+// readIgnore reads the Dockerfile's own ignore file, or the context's.
+func readIgnore(root *os.Root, name string) ([]string, error) {
+	patterns := []string{gitData}
+	for _, file := range []string{name + ".dockerignore", name + ".containerignore", ".containerignore", ".dockerignore"} {
+		f, err := root.Open(file)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return nil, failure.New(failure.InvalidInput, "%s: %w", file, err)
+		}
+		defer f.Close()
+		more, err := ignorefile.ReadAll(&limited{f, maxDockerfile})
+		if err != nil {
+			return nil, failure.New(failure.InvalidInput, "%s: %w", file, err)
+		}
+		patterns = append(patterns, more...)
+		break
+	}
+	if _, err := patternmatcher.New(patterns); err != nil {
+		return nil, failure.New(failure.InvalidInput, "a pattern of the ignore file is malformed: %w", err)
+	}
+	return patterns, nil
 }
 
 func (d *dockerfile) note(node *parser.Node) {
 	switch strings.ToUpper(node.Value) {
 	case "HEALTHCHECK", "ONBUILD":
 		d.dockerOnly = append(d.dockerOnly, strings.ToUpper(node.Value))
+	case "FROM":
+		if node.Next != nil {
+			d.noteID(node.Next.Value)
+		}
+	case "COPY", "RUN":
+		for _, flag := range node.Flags {
+			for part := range strings.SplitSeq(strings.TrimPrefix(strings.TrimPrefix(flag, "--mount="), "--"), ",") {
+				d.noteID(strings.TrimPrefix(part, "from="))
+			}
+		}
 	case "ADD":
 		for word := node.Next; word != nil && word.Next != nil; word = word.Next {
 			if isRemote(word.Value) {
 				d.remote = append(d.remote, word.Value)
 			}
 		}
+	}
+}
+
+// imageID is what the storage calls images.
+var imageID = regexp.MustCompile(`^[0-9a-f]{64}$`)
+
+func (d *dockerfile) noteID(name string) {
+	if imageID.MatchString(name) {
+		d.id = name
 	}
 }
 

@@ -42,7 +42,12 @@ func build(ctx context.Context, b wire.Build) (*wire.Image, error) {
 	if err != nil {
 		return nil, err
 	}
-	id, _, err := imagebuildah.BuildDockerfiles(ctx, store, options, b.Dockerfile)
+	// Under a fixed name: the library would run a preprocessor over some.
+	file := filepath.Join(b.Temp, "Dockerfile")
+	if err := os.WriteFile(file, b.Dockerfile, 0o600); err != nil {
+		return nil, failure.New(failure.Storage, "writing the Dockerfile: %w", err)
+	}
+	id, _, err := imagebuildah.BuildDockerfiles(ctx, store, options, file)
 	if err != nil {
 		return nil, err
 	}
@@ -122,7 +127,7 @@ func buildOptions(b wire.Build) (define.BuildOptions, error) {
 	}
 	fileTime := b.FileTime.UTC()
 	return define.BuildOptions{
-		ContextDirectory: b.Context, IgnoreFile: b.Ignore, Target: b.Target, Args: b.Args, SourcePolicyFile: sources,
+		ContextDirectory: b.Context, Excludes: b.Ignore, Target: b.Target, Args: b.Args, SourcePolicyFile: sources,
 		Isolation: define.IsolationChroot, OutputFormat: format, Compression: define.Uncompressed,
 		PullPolicy: define.PullNever, SignaturePolicyPath: signatures,
 		Layers: true, NoCache: !b.LayerCache, RemoveIntermediateCtrs: true, ForceRmIntermediateCtrs: true,

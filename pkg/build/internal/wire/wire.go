@@ -22,13 +22,17 @@ const (
 	Lock    = 6
 )
 
+// BlobsDir is the directory of compressed layers inside of Build.Storage.
+const BlobsDir = "blobs"
+
 // Build is all that the engine needs to know. Paths are absolute.
 type Build struct {
-	// Dockerfile is the file; Ignore the .dockerignore file, empty to use the context's.
-	Dockerfile string `json:"dockerfile"`
-	Ignore     string `json:"ignore,omitempty"`
-	Context    string `json:"context"`
-	Target     string `json:"target,omitempty"`
+	// Dockerfile is the file's text.
+	Dockerfile []byte `json:"dockerfile"`
+	// Context is the directory of which COPY and ADD see all that Ignore, patterns of .dockerignore, does not match.
+	Context string   `json:"context"`
+	Ignore  []string `json:"ignore"`
+	Target  string   `json:"target,omitempty"`
 	// OS, Architecture and Variant are the platform that is built.
 	OS           string `json:"os"`
 	Architecture string `json:"architecture"`
@@ -37,8 +41,6 @@ type Build struct {
 	Args map[string]string `json:"args,omitempty"`
 	// Secrets are files by id.
 	Secrets map[string]string `json:"secrets,omitempty"`
-	// Volumes that RUN sees, host path to container path, read-only.
-	Volumes map[string]string `json:"volumes,omitempty"`
 	// FileTime is the latest modification time that a file of a new layer has.
 	FileTime time.Time `json:"fileTime"`
 	// Bases are the base images, by what the Dockerfile calls them.
