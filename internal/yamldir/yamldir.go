@@ -154,7 +154,7 @@ func article(what string) string {
 }
 
 func (d *Dir[T, P]) locked(ctx context.Context, op func() error) (err error) {
-	if err := os.MkdirAll(d.path, 0o755); err != nil { //nolint:gosec // nothing in it is secret
+	if err := os.MkdirAll(d.path, 0o755); err != nil {
 		return failure.New(failure.Storage, "creating the directory of %ss: %w", d.what, err)
 	}
 	l := flock.New(filepath.Join(d.path, lockFile))
@@ -170,7 +170,7 @@ func (d *Dir[T, P]) locked(ctx context.Context, op func() error) (err error) {
 
 // read returns nil when there is no file.
 func (d *Dir[T, P]) read(path, name string) (P, error) {
-	f, err := os.Open(path) //nolint:gosec // Dir.file has made it
+	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}

@@ -215,7 +215,8 @@ func States(namespace string, streams []imagev1.ImageStream) map[string]rebuild.
 		}
 		for _, tag := range stream.Status.Tags {
 			if len(tag.Items) > 0 {
-				out[prefix+tag.Tag] = rebuild.Tag{Digest: tag.Items[0].Image, Since: tag.Items[0].Created.Time}
+				newest := tag.Items[0]
+				out[prefix+tag.Tag] = rebuild.Tag{Digest: newest.Image, Since: newest.Created.Time, Generation: newest.Generation}
 			}
 		}
 	}

@@ -154,7 +154,7 @@ func (f *File) change(ctx context.Context, name string, op func(*state) (changed
 	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(f.dir, 0o755); err != nil { //nolint:gosec // like the rest of the data directory, readable by others
+	if err := os.MkdirAll(f.dir, 0o755); err != nil {
 		return failure.New(failure.Storage, "creating the directory of locks: %w", err)
 	}
 	l := flock.New(strings.TrimSuffix(path, extension) + ".flock") // stays: removing it would let two hold it
@@ -189,7 +189,7 @@ func (f *File) path(name string) (string, error) {
 
 func readState(path string) (*state, error) {
 	s := &state{}
-	file, err := os.Open(path) //nolint:gosec // File.path has made it
+	file, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return s, nil
 	}

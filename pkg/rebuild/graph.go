@@ -29,15 +29,15 @@ func NewGraph(configs []Config) *Graph {
 	g.configs = slices.CompactFunc(g.configs, func(a, b Config) bool { return a.Name == b.Name })
 	for i, c := range g.configs {
 		for _, tag := range c.Produces {
-			g.producers[tag] = append(g.producers[tag], int32(i)) //nolint:gosec // there are fewer than 2^31
+			g.producers[tag] = append(g.producers[tag], int32(i))
 		}
 	}
 	g.parents = make([][]parent, len(g.configs))
 	for i, c := range g.configs {
 		for b, base := range c.Bases {
-			g.consumers[base.Tag] = append(g.consumers[base.Tag], int32(i)) //nolint:gosec // as above
+			g.consumers[base.Tag] = append(g.consumers[base.Tag], int32(i))
 			for _, p := range g.producers[base.Tag] {
-				g.parents[i] = append(g.parents[i], parent{int32(b), p}) //nolint:gosec // as above
+				g.parents[i] = append(g.parents[i], parent{int32(b), p})
 			}
 		}
 	}
@@ -52,7 +52,7 @@ func (g *Graph) Cycles() [][]string { return g.cycles }
 func (g *Graph) sort() {
 	t := newTarjan(g)
 	for n := range g.configs {
-		t.visit(int32(n)) //nolint:gosec // there are fewer than 2^31
+		t.visit(int32(n))
 	}
 	g.group = t.group
 	g.order = make([]int32, 0, len(g.configs))
@@ -70,7 +70,7 @@ func (g *Graph) sort() {
 	slices.SortFunc(g.cycles, slices.Compare[[]string])
 	g.rank = make([]int32, len(g.order))
 	for i, n := range g.order {
-		g.rank[n] = int32(i) //nolint:gosec // as above
+		g.rank[n] = int32(i)
 	}
 }
 
@@ -172,7 +172,7 @@ func (t *tarjan) leave(n int32) {
 	t.stack = t.stack[:from]
 	for _, m := range members {
 		t.onStack[m] = false
-		t.group[m] = int32(len(t.components)) //nolint:gosec // there are fewer than 2^31
+		t.group[m] = int32(len(t.components))
 	}
 	t.components = append(t.components, members)
 }

@@ -103,7 +103,7 @@ func (p *planner) decide(n int32) {
 	default:
 		p.judge(n, found.config, &item)
 	}
-	p.wave[n] = int32(item.Wave) //nolint:gosec // at most the number of nodes
+	p.wave[n] = int32(item.Wave)
 	p.items = append(p.items, item)
 }
 
@@ -161,14 +161,16 @@ func (p *planner) tried(c *Config) (verdict Verdict, build string, interrupted i
 	}
 }
 
-// madeFrom says whether the build was made from what the bases are now, and none of them has moved since it was created.
+// madeFrom says whether the build was made from what the bases are now, and, unless it was interrupted, none of them has moved since
+// it was created.
 func (p *planner) madeFrom(c *Config, b *Build) bool {
 	for _, base := range c.Bases {
 		tag, ok := p.tag(base.Tag)
 		if !ok || base.Paused {
 			continue
 		}
-		if !b.Created.IsZero() && tag.Since.After(b.Created) || b.Digests != nil && b.Digests[base.Tag] != tag.Digest {
+		later := !b.Created.IsZero() && tag.Since.After(b.Created) && b.State != BuildInterrupted
+		if later || b.Digests != nil && b.Digests[base.Tag] != tag.Digest {
 			return false
 		}
 	}

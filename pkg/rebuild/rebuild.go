@@ -42,8 +42,9 @@ type Base struct {
 // Tag is the state of one ImageStreamTag.
 type Tag struct {
 	Digest string
-	// Since is when the tag got the digest; it tells A, B, A from A.
-	Since time.Time
+	// Since is when the tag got the digest, and Generation the stream's then; they tell A, B, A from A.
+	Since      time.Time
+	Generation int64
 	// By is the build that moved it, if known.
 	By string
 }
@@ -174,7 +175,8 @@ func BuildName(config string, bases map[string]Tag, attempt int) string {
 	h := sha256.New()
 	fmt.Fprintf(h, "%q %d\n", config, attempt)
 	for _, tag := range slices.Sorted(maps.Keys(bases)) {
-		fmt.Fprintf(h, "%q %q %d\n", tag, bases[tag].Digest, bases[tag].Since.UnixNano())
+		state := bases[tag]
+		fmt.Fprintf(h, "%q %q %d %d\n", tag, state.Digest, state.Since.UnixNano(), state.Generation)
 	}
 	hash := strings.ToLower(base32.StdEncoding.EncodeToString(h.Sum(nil)))[:hashLength]
 	return strings.TrimRight(config[:min(len(config), maxBuildName-hashLength-1)], "-.") + "-" + hash

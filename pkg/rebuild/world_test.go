@@ -29,7 +29,7 @@ type world struct {
 func newWorld(t *testing.T, seed uint64, images int) *world {
 	t.Helper()
 	w := &world{
-		t: t, r: rand.New(rand.NewPCG(seed, 0)), now: noon, state: State{Tags: map[string]Tag{}, Budget: 4}, //nolint:gosec // a test's dice
+		t: t, r: rand.New(rand.NewPCG(seed, 0)), now: noon, state: State{Tags: map[string]Tag{}, Budget: 4},
 		broken: map[string]bool{}, started: map[string]bool{}, built: map[string]int{},
 	}
 	for i := range 3 {
