@@ -7,6 +7,7 @@ import (
 
 	"github.com/osbs-tekton/osbs/pkg/failure"
 	"github.com/osbs-tekton/osbs/pkg/lock"
+	"github.com/osbs-tekton/osbs/pkg/osbs"
 	"github.com/osbs-tekton/osbs/pkg/progress"
 	"github.com/osbs-tekton/osbs/pkg/registry"
 	"github.com/osbs-tekton/osbs/pkg/retry"
@@ -75,6 +76,8 @@ type Config struct {
 	Log *slog.Logger
 	// Progress, if not nil, is told of the progress of every build besides its log.
 	Progress progress.Reporter
+	// Observe, if not nil, is told of every change of this process's builds, before the build goes on. It must not call the instance.
+	Observe func(osbs.Event)
 	// Retry bounds tries against servers; the zero value is retry.Default.
 	Retry retry.Policy
 	// Now is the clock; nil means time.Now.

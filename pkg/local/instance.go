@@ -146,7 +146,7 @@ func (i *Instance) start(ctx context.Context, rec record, gitURL string) (*job, 
 	if closed {
 		cancel(errCancelled(rec.Name))
 	}
-	i.events.publish(osbs.Event{Build: j.build()})
+	i.publish(osbs.Event{Build: j.build()})
 	go func() {
 		defer i.end()
 		defer cancel(nil)

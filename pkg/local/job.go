@@ -50,8 +50,16 @@ func (i *Instance) update(j *job, stage string, change func(*record)) error {
 	defer j.mu.Unlock()
 	change(&j.rec)
 	err := i.records.save(&j.rec)
-	i.events.publish(osbs.Event{Build: snapshot(j.rec.Build), Stage: stage})
+	i.publish(osbs.Event{Build: snapshot(j.rec.Build), Stage: stage})
 	return err
+}
+
+// publish tells whoever listens.
+func (i *Instance) publish(e osbs.Event) {
+	if i.conf.Observe != nil {
+		i.conf.Observe(e)
+	}
+	i.events.publish(e)
 }
 
 // beginStage records that a stage has begun.

@@ -17,6 +17,7 @@ import (
 
 	"github.com/osbs-tekton/osbs/pkg/build/engine"
 	"github.com/osbs-tekton/osbs/pkg/osbs"
+	"github.com/osbs-tekton/osbs/pkg/progress"
 )
 
 // This test binary is also the build engine, and with childEnv an osbs process of its own, which can be killed.
@@ -40,7 +41,35 @@ type childOrder struct {
 	Requests []osbs.Request
 	// Pending starts what is pending instead of building.
 	Pending bool
+	// KillStage and KillState, if not empty, are what the process kills itself at.
+	KillStage string
+	KillState osbs.State
+	// KillProgress, if not empty, begins the name of the work in whose middle the process kills itself.
+	KillProgress string
 }
+
+// suicide ends the process as kill -9 and a power failure do.
+func suicide() {
+	_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
+	select {}
+}
+
+// killer kills the process when the work that it waits for has begun.
+type killer string
+
+func (k killer) Start(name string, _ int64) progress.Task {
+	return killerTask(k != "" && strings.HasPrefix(name, string(k)))
+}
+
+type killerTask bool
+
+func (k killerTask) Add(int64) {
+	if k {
+		suicide()
+	}
+}
+
+func (k killerTask) Done(string, error) {}
 
 func runChild(text string) error {
 	var order childOrder
@@ -48,7 +77,13 @@ func runChild(text string) error {
 		return err
 	}
 	ctx := context.Background()
-	i, err := Open(ctx, Config{DataDir: order.DataDir})
+	i, err := Open(ctx, Config{DataDir: order.DataDir, Progress: killer(order.KillProgress), Observe: func(e osbs.Event) {
+		for _, s := range e.Build.Stages {
+			if e.Stage == order.KillStage && s.Name == order.KillStage && s.State == order.KillState {
+				suicide()
+			}
+		}
+	}})
 	if err != nil {
 		return err
 	}

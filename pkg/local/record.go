@@ -191,8 +191,8 @@ func (r records) workspace(name string) workspace.Dir {
 	return workspace.Dir(filepath.Join(r.dir.build(name), "workspace"))
 }
 
-// prune removes the oldest ended builds beyond keep, and what a killed process left half made. Of a failed build that stays, the
-// workspace stays too.
+// prune removes the oldest ended builds beyond keep, workspaces that a later build of the same build config has replaced, and what a
+// killed process left half made.
 func (r records) prune(ctx context.Context, keep int) error {
 	all, err := r.all(ctx)
 	if err != nil {
@@ -200,13 +200,18 @@ func (r records) prune(ctx context.Context, keep int) error {
 	}
 	var errs []error
 	ended := 0
+	replaced := map[string]bool{}
 	for _, rec := range all {
 		if !r.view(rec).State.Ended() {
 			continue
 		}
-		if ended++; ended > keep {
+		switch ended++; {
+		case ended > keep:
 			errs = append(errs, os.RemoveAll(r.dir.build(rec.Name)))
+		case replaced[rec.BuildConfig]:
+			errs = append(errs, os.RemoveAll(string(r.workspace(rec.Name))))
 		}
+		replaced[rec.BuildConfig] = true
 	}
 	errs = append(errs, r.removeHalfMade())
 	if err := errors.Join(errs...); err != nil {

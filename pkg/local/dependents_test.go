@@ -1,0 +1,184 @@
+package local
+
+import (
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/osbs-tekton/osbs/pkg/failure"
+	"github.com/osbs-tekton/osbs/pkg/imageimport"
+	"github.com/osbs-tekton/osbs/pkg/osbs"
+	"github.com/osbs-tekton/osbs/pkg/rebuild"
+)
+
+// digestOf is what an ImageStreamTag names now.
+func digestOf(t *testing.T, i *Instance, stream, tag string) string {
+	t.Helper()
+	s, err := imageimport.NewFile(i.dir.imageStreams(), nil).Get(t.Context(), stream)
+	if failure.KindOf(err) == failure.NotFound {
+		return ""
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return imageimport.Current(s, tag)
+}
+
+// noLocks checks that nobody holds or waits for a lock.
+func noLocks(t *testing.T, i *Instance) {
+	t.Helper()
+	all, err := i.BuildConfigs(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, bc := range all {
+		holder, err := i.locks.Holder(t.Context(), bc.Name)
+		if err != nil || holder != nil {
+			t.Errorf("lock of %s: %+v, %v", bc.Name, holder, err)
+		}
+	}
+}
+
+func TestDiamondIsRebuiltOnceFromTheBottom(t *testing.T) {
+	i := open(t, Config{})
+	top, left, right := baseRepo(t, "top", "one"), childRepo(t, "left", "top:1.0"), childRepo(t, "right", "top:1.0")
+	bottom := newRepo(t, "bottom", map[string]string{
+		"Dockerfile": "FROM left:1.0 AS left\n" + dockerfile("bottom", "right:1.0", "COPY --from=left /Dockerfile.left /left"),
+	})
+	mustBuild(t, i, top.request())
+	configs := map[string]string{}
+	for _, r := range []*repo{left, right, bottom} {
+		configs[r.name] = mustBuild(t, i, r.request()).BuildConfig
+	}
+	top.change(2, "two")
+	cause := mustBuild(t, i, top.request())
+	rebuilt := autorebuilds(list(t, i, osbs.Filter{}))
+	for _, name := range []string{"left", "right", "bottom"} {
+		all := rebuilt[configs[name]]
+		if len(all) != 1 || all[0].State != osbs.Complete {
+			t.Errorf("%s: %d rebuilds: %+v", name, len(all), all)
+			continue
+		}
+		for _, b := range all[0].Bases {
+			stream, tag, _ := strings.Cut(b.ImageStreamTag, ":")
+			if now := digestOf(t, i, stream, tag); b.Digest != now {
+				t.Errorf("%s was built on %s %s, the tag is at %s", name, b.ImageStreamTag, b.Digest, now)
+			}
+		}
+	}
+	if t.Failed() {
+		return
+	}
+	if by := rebuilt[configs["left"]][0].CausedBy; by != cause.Name {
+		t.Errorf("left was caused by %s", by)
+	}
+	b := rebuilt[configs["bottom"]][0]
+	var moved []string
+	for _, reason := range b.Reasons {
+		moved = append(moved, reason.Base)
+		if reason.Kind != rebuild.BaseMoved || reason.OldDigest == "" || reason.NewDigest == "" {
+			t.Errorf("reason %+v", reason)
+		}
+	}
+	if slices.Sort(moved); !slices.Equal(moved, []string{"left:1.0", "right:1.0"}) {
+		t.Errorf("bottom was rebuilt because of %v", moved)
+	}
+	noLocks(t, i)
+}
+
+func TestFailedRebuildIsNotRepeated(t *testing.T) {
+	i := open(t, Config{})
+	base := baseRepo(t, "base", "good")
+	app := newRepo(t, "app", map[string]string{"Dockerfile": dockerfile("app", "base:1.0", `RUN ["/bin/busybox", "grep", "good", "/content"]`)})
+	mustBuild(t, i, base.request())
+	first := mustBuild(t, i, app.request())
+	base.change(2, "bad")
+	mustBuild(t, i, base.request())
+	failed := autorebuilds(list(t, i, osbs.Filter{}))[first.BuildConfig]
+	if len(failed) != 1 || failed[0].State != osbs.Failed || failed[0].Failure.Kind != failure.BuildFailed || failed[0].Failure.Stage != "build" {
+		t.Fatalf("rebuilds: %+v", failed)
+	}
+	if started, err := i.RebuildPending(t.Context()); err != nil || len(started) > 0 {
+		t.Errorf("repeated: %v, %v", started, err)
+	}
+	if now := digestOf(t, i, "app", "1.0"); now != first.Push.Digest {
+		t.Errorf("the tag was moved to %s", now)
+	}
+	base.change(3, "good again")
+	mustBuild(t, i, base.request())
+	all := autorebuilds(list(t, i, osbs.Filter{}))[first.BuildConfig]
+	if len(all) != 2 || all[1].State != osbs.Complete {
+		t.Errorf("after another change: %+v", all)
+	}
+	noLocks(t, i)
+}
+
+func TestRepositoryThatAsksForNoRebuild(t *testing.T) {
+	i := open(t, Config{})
+	base, app := baseRepo(t, "base", "one"), childRepo(t, "app", "base:1.0")
+	app.commit(map[string]string{".osbs-repo-config": "[autorebuild]\nenabled = false\n"})
+	mustBuild(t, i, base.request())
+	first := mustBuild(t, i, app.request())
+	base.change(2, "two")
+	mustBuild(t, i, base.request())
+	all := autorebuilds(list(t, i, osbs.Filter{}))[first.BuildConfig]
+	if len(all) != 1 || all[0].State != osbs.Skipped || all[0].Failure != nil {
+		t.Fatalf("rebuilds: %+v", all)
+	}
+	if _, err := os.Stat(string(i.records.workspace(all[0].Name))); !os.IsNotExist(err) {
+		t.Errorf("the workspace of a skipped build: %v", err)
+	}
+	if started, err := i.RebuildPending(t.Context()); err != nil || len(started) > 0 {
+		t.Errorf("repeated: %v, %v", started, err)
+	}
+	noLocks(t, i)
+}
+
+func TestNoRebuildLeavesDependentsForLater(t *testing.T) {
+	i := open(t, Config{})
+	base, app := baseRepo(t, "base", "one"), childRepo(t, "app", "base:1.0")
+	mustBuild(t, i, base.request())
+	first := mustBuild(t, i, app.request())
+	base.change(2, "two")
+	r := base.request()
+	r.NoRebuild = true
+	second := mustBuild(t, i, r)
+	if all := autorebuilds(list(t, i, osbs.Filter{})); len(all) > 0 {
+		t.Fatalf("rebuilt: %+v", all)
+	}
+	started, err := i.RebuildPending(t.Context())
+	if err != nil || len(started) != 1 {
+		t.Fatalf("pending: %v, %v", started, err)
+	}
+	if err := i.Wait(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	all := autorebuilds(list(t, i, osbs.Filter{}))[first.BuildConfig]
+	if len(all) != 1 || all[0].State != osbs.Complete || all[0].Bases[0].Digest != second.Push.Digest || all[0].CausedBy != second.Name {
+		t.Errorf("rebuilds: %+v", all)
+	}
+}
+
+func TestScratchAndIsolatedBuildsCauseNothing(t *testing.T) {
+	i := open(t, Config{})
+	base, app := baseRepo(t, "base", "one"), childRepo(t, "app", "base:1.0")
+	first := mustBuild(t, i, base.request())
+	mustBuild(t, i, app.request())
+	base.change(2, "two")
+	r := base.request()
+	r.Scratch = true
+	scratch := mustBuild(t, i, r)
+	if len(scratch.Push.Images) != 1 || scratch.Push.Images[0].Primary != "" || len(scratch.Push.Images[0].Floating) > 0 {
+		t.Errorf("tags: %+v", scratch.Push.Images)
+	}
+	if last := scratch.Stages[len(scratch.Stages)-1]; last.Name != "import" || last.State != osbs.Skipped {
+		t.Errorf("import: %+v", last)
+	}
+	if now := digestOf(t, i, "base", "1.0"); now != first.Push.Digest {
+		t.Errorf("the tag was moved to %s", now)
+	}
+	if all := autorebuilds(list(t, i, osbs.Filter{})); len(all) > 0 {
+		t.Errorf("rebuilt: %+v", all)
+	}
+}
