@@ -138,8 +138,8 @@ func (b *bench) prepareBases(ctx context.Context) error {
 	}
 	defer registry.stop()
 	for name, packages := range map[string][]string{
-		"base130": {"bash", "coreutils", "findutils", "grep", "sed", "tar", "gzip", "perl", "git", "openssl", "ca-certificates", "libc-bin"},
-		"gcc":     {"bash", "coreutils", "gcc", "g++", "libc6-dev", "make"},
+		"base130": {"bash", "dash", "coreutils", "findutils", "grep", "sed", "tar", "gzip", "perl", "git", "openssl", "ca-certificates", "libc-bin"},
+		"gcc":     {"bash", "dash", "coreutils", "gcc", "g++", "libc6-dev", "make"},
 	} {
 		tar := filepath.Join(dir, name+".tar")
 		if err := rootfs(ctx, tar, packages...); err != nil {
