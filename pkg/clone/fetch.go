@@ -124,7 +124,7 @@ const maxLook = 20000
 // look asks for commits of the branch: without their files if the server can do that and will give out the one that is found.
 func (f *fetch) look(refs git.Refs, depth int) git.Request {
 	if depth >= maxLook {
-		depth = 0
+		depth = git.Unlimited
 	}
 	q := git.Request{Wants: []git.Hash{f.head}, Depth: depth}
 	if refs.Filter() && refs.AnyCommit() {

@@ -84,7 +84,8 @@ func (r Refs) Filter() bool { return r.adv.Capabilities.Supports(capability.Filt
 type Request struct {
 	// Wants are the commits whose history is asked for.
 	Wants []Hash
-	// Depth is how many commits of the history, counted from Wants; 0 means all.
+	// Depth is how many commits of the history, counted from Wants; 0 means all that is not had already, and Unlimited all, also
+	// what is missing behind Shallow.
 	Depth int
 	// CommitsOnly asks for commits without trees and files. Refs.Filter says whether the server can.
 	CommitsOnly bool
@@ -172,12 +173,12 @@ func (q Request) encode(refs Refs) (*packp.UploadPackRequest, error) {
 			}
 		}
 	}
-	if (q.Depth > 0 || len(q.Shallow) > 0) && refs.adv.Capabilities.Supports(capability.Shallow) {
+	if (q.Depth != 0 || len(q.Shallow) > 0) && refs.adv.Capabilities.Supports(capability.Shallow) {
 		if err := req.Capabilities.Set(capability.Shallow); err != nil {
 			return nil, fmt.Errorf("capability shallow: %w", err)
 		}
 		req.Depth, req.Shallows = packp.DepthCommits(q.Depth), q.Shallow
-		if q.Depth == 0 {
+		if q.Depth == Unlimited {
 			req.Depth = packp.DepthCommits(infinite)
 		}
 	}
@@ -190,6 +191,9 @@ func (q Request) encode(refs Refs) (*packp.UploadPackRequest, error) {
 	req.Wants, req.Haves = q.Wants, q.Have
 	return req, nil
 }
+
+// Unlimited is the Depth that makes a shallow history complete.
+const Unlimited = -1
 
 // infinite is the depth by which git itself asks for all of a history.
 const infinite = 0x7fffffff
@@ -228,4 +232,12 @@ func stalled(ctx context.Context, err error) error {
 		return errStalled
 	}
 	return err
+}
+
+// NewHash reads 40 hex digits; anything else is the zero Hash.
+func NewHash(text string) Hash {
+	if !plumbing.IsHash(text) {
+		return Hash{}
+	}
+	return plumbing.NewHash(text)
 }
