@@ -12,8 +12,10 @@ import (
 	"github.com/osbs-tekton/osbs/pkg/workspace"
 )
 
-func main() {
-	step.Main(step.Spec{
+func main() { step.Main(spec()) }
+
+func spec() step.Spec {
+	return step.Spec{
 		Name:    "import",
 		Summary: "moves the image's floating tags and imports them into the ImageStream",
 		Results: []step.Result{
@@ -21,7 +23,7 @@ func main() {
 			{Name: "tags", Description: "the imported tags, separated by commas"},
 		},
 		Flags: flags,
-	})
+	}
 }
 
 func flags(f *step.FlagSet) step.Run {

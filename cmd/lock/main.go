@@ -14,13 +14,15 @@ import (
 	"github.com/osbs-tekton/osbs/pkg/step"
 )
 
-func main() {
-	step.Main(step.Spec{
+func main() { step.Main(spec()) }
+
+func spec() step.Spec {
+	return step.Spec{
 		Name:    "lock",
 		Summary: "waits or fails while another build of the build config runs, then writes the build config",
 		Results: []step.Result{{Name: "build-config", Description: "the name of the build config"}},
 		Flags:   flags,
-	})
+	}
 }
 
 // settings are the flags that need more than a string.

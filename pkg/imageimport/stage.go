@@ -31,7 +31,7 @@ type Options struct {
 // Run moves the image's floating tags in every registry, and then imports them into the ImageStream. If a tag cannot be moved, those
 // that were are put back and nothing is imported. Scratch and isolated builds, and skipped ones, float and import nothing.
 func Run(ctx context.Context, o Options) (workspace.Import, error) {
-	o.Env = o.Env.WithDefaults()
+	o.Env = o.WithDefaults()
 	var record workspace.Import
 	skipped, err := isSkipped(o.Workspace)
 	if err != nil {
@@ -121,8 +121,8 @@ func (o Options) publish(ctx context.Context, push workspace.Push, stream string
 }
 
 func (o Options) isInsecure(repository string) bool {
-	parsed, err := o.Registry.ParseRepository(repository)
-	return err == nil && parsed.Scheme() == "http"
+	host, _, _ := strings.Cut(repository, "/")
+	return o.Registry.Insecure(host)
 }
 
 // tell writes into the build config what the build produces and which bases it was built on.

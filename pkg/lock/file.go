@@ -115,7 +115,7 @@ func (f *File) try(ctx context.Context, name string, e entry, policy Policy) (re
 
 // Release implements Locker.
 func (f *File) Release(ctx context.Context, name string, holder Holder) error {
-	if _, err := os.Stat(f.dir); errors.Is(err, fs.ErrNotExist) {
+	if _, err := os.Stat(f.dir); errors.Is(err, fs.ErrNotExist) { //nolint:gosec // who runs the program chooses the directory
 		return nil
 	}
 	return f.change(ctx, name, func(s *state) (bool, error) { return s.leave(holder.UID), nil })
@@ -154,7 +154,7 @@ func (f *File) change(ctx context.Context, name string, op func(*state) (changed
 	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(f.dir, 0o755); err != nil {
+	if err := os.MkdirAll(f.dir, 0o755); err != nil { //nolint:gosec // who runs the program chooses the directory
 		return failure.New(failure.Storage, "creating the directory of locks: %w", err)
 	}
 	l := flock.New(strings.TrimSuffix(path, extension) + ".flock") // stays: removing it would let two hold it
@@ -189,7 +189,7 @@ func (f *File) path(name string) (string, error) {
 
 func readState(path string) (*state, error) {
 	s := &state{}
-	file, err := os.Open(path)
+	file, err := os.Open(path) //nolint:gosec // File.path has checked the name
 	if errors.Is(err, fs.ErrNotExist) {
 		return s, nil
 	}

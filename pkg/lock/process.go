@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -80,6 +81,6 @@ func (o *observer) start(pid int) (start string, running bool, err error) {
 	if len(fields) < 20 {
 		return "", false, failure.New(failure.Internal, "process %s has a malformed stat file", strconv.Itoa(pid))
 	}
-	ended := strings.Contains("ZXx", fields[0]) && (fields[17] == "0" || fields[17] == "1")
+	ended := slices.Contains([]string{"Z", "X", "x"}, fields[0]) && (fields[17] == "0" || fields[17] == "1")
 	return fields[19], !ended, nil
 }

@@ -39,7 +39,7 @@ type Options struct {
 // Scratch and isolated builds leave the build config as it is and create none, so that they neither start nor stop autorebuilds.
 // After an error the lock is not held.
 func Run(ctx context.Context, o Options) (workspace.Lock, error) {
-	o.Env = o.Env.WithDefaults()
+	o.Env = o.WithDefaults()
 	clone, err := workspace.Read[workspace.Clone](o.Workspace)
 	if err != nil {
 		return workspace.Lock{}, err
