@@ -310,6 +310,9 @@ func (c *collector) take(index int, node *parser.Node, flag, source string) erro
 		return failure.WithHint(lineError(node.StartLine, "%s names neither a stage nor an image: %w", clip(flag), err), "%s", c.earlier(index))
 	}
 	c.add(Base{Reference: source, Stages: []string{c.file.stages[index].id()}, Line: node.StartLine})
+	if len(c.found) > MaxBases {
+		return lineError(node.StartLine, "more than %d images to take from", MaxBases)
+	}
 	return nil
 }
 

@@ -1,6 +1,7 @@
 package dockerfile
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -147,6 +148,7 @@ func TestBasesErrors(t *testing.T) {
 		"binary":                 {"FROM a\x00", Options{}, "the Dockerfile holds a NUL byte: it is not text"},
 		"too large":              {"FROM a\n" + strings.Repeat("#\n", MaxSize/2), Options{}, "the Dockerfile is larger than 1048576 bytes"},
 		"too many stages":        {strings.Repeat("FROM a\n", MaxStages+1), Options{}, "Dockerfile line 501: more than 500 stages"},
+		"too many images":        {"FROM a\n" + manyCopies(), Options{}, "Dockerfile line 502: more than 500 images to take from"},
 		"a bomb":                 {"ARG A=aaaaaaaaaaaaaaaa\n" + strings.Repeat("ARG A=$A$A$A$A\n", 20) + "FROM $A", Options{}, "Dockerfile line 7: ARG A: its variables expand to too much text"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -165,6 +167,15 @@ func TestBasesErrors(t *testing.T) {
 			}
 		})
 	}
+}
+
+// manyCopies takes from more images than are allowed.
+func manyCopies() string {
+	var b strings.Builder
+	for i := range MaxBases + 1 {
+		fmt.Fprintf(&b, "COPY --from=i%d / /\n", i)
+	}
+	return b.String()
 }
 
 func TestLabels(t *testing.T) {

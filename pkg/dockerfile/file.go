@@ -28,6 +28,8 @@ const (
 	MaxSize = 1 << 20
 	// MaxStages is how many FROM instructions it may have.
 	MaxStages = 500
+	// MaxBases is how many different images its stages may take from.
+	MaxBases = 500
 )
 
 // File is a parsed Dockerfile.
