@@ -20,6 +20,7 @@ import (
 	"github.com/osbs-tekton/osbs/pkg/lock"
 	"github.com/osbs-tekton/osbs/pkg/osbs"
 	"github.com/osbs-tekton/osbs/pkg/registry"
+	"github.com/osbs-tekton/osbs/pkg/step"
 )
 
 // Instance is the local instance. Close it.
@@ -344,19 +345,50 @@ func (i *Instance) Serve(ctx context.Context, address string, ready func(address
 	return r.close(ctx)
 }
 
-// startEmbedded starts the embedded registry if it does not run, and returns its address; empty if the instance has none.
-func (i *Instance) startEmbedded(ctx context.Context) (string, error) {
+// startEmbedded starts the embedded registry if it does not run; the result is nil if the instance has none.
+func (i *Instance) startEmbedded(ctx context.Context) (*embeddedRegistry, error) {
 	if !i.embedded {
-		return "", nil
+		return nil, nil //nolint:nilnil // having none is not an error
 	}
 	i.mu.Lock()
 	defer i.mu.Unlock()
+	if i.closed {
+		return nil, failure.New(failure.Cancelled, "the instance is closed")
+	}
 	if i.registry == nil {
 		r, err := startRegistry(ctx, registryOptions{dir: i.dir.registry(), address: net.JoinHostPort("127.0.0.1", "0"), log: i.conf.Log})
 		if err != nil {
-			return "", err
+			return nil, err
 		}
 		i.registry = r
 	}
-	return i.registry.addr, nil
+	return i.registry, nil
+}
+
+// client reaches the registries of the instance.
+func (i *Instance) client(ctx context.Context, env step.Env) (*registry.Client, error) {
+	o := registry.Options{
+		Env: env, Registries: i.targets, SecretDirs: i.conf.RegistrySecretDirs, CAFile: i.conf.RegistryCAFile,
+		Insecure: slices.Clone(i.conf.RegistryInsecure),
+	}
+	for _, u := range []*registry.URI{i.conf.SourceRegistryURI, i.conf.MirrorRegistryURI} {
+		if u != nil && u.Insecure {
+			o.Insecure = append(o.Insecure, u.Host)
+		}
+	}
+	embedded, err := i.startEmbedded(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if embedded == nil {
+		return registry.New(o)
+	}
+	o.Addresses = map[string]string{RegistryHost: embedded.addr}
+	var client *registry.Client
+	err = embedded.withSecret(i.dir.temporary(), func(dir string) error {
+		o.SecretDirs = append([]string{dir}, o.SecretDirs...) // the embedded registry is the only one of Registries
+		client, err = registry.New(o)
+		return err
+	})
+	return client, err
 }

@@ -1,29 +1,156 @@
 package local
 
 import (
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 
+	"github.com/osbs-tekton/osbs/internal/registrytest"
+	"github.com/osbs-tekton/osbs/pkg/failure"
 	"github.com/osbs-tekton/osbs/pkg/osbs"
+	"github.com/osbs-tekton/osbs/pkg/registry"
 )
 
 func TestBuildBaseThenApplication(t *testing.T) {
 	i := open(t, Config{})
 	base, app := baseRepo(t, "base", "one"), childRepo(t, "app", "base:1.0")
 	first := mustBuild(t, i, base.request())
-	t.Log(logOf(t, i, first.Name))
 	second := mustBuild(t, i, app.request())
-	t.Log(logOf(t, i, second.Name))
 	if len(second.Bases) != 1 || second.Bases[0].Digest != first.Push.Digest {
 		t.Errorf("bases %+v, want digest %s", second.Bases, first.Push.Digest)
 	}
-	base.change(2, "two")
-	third := mustBuild(t, i, base.request())
-	rebuilt := autorebuilds(list(t, i, osbs.Filter{}))[second.BuildConfig]
-	if len(rebuilt) != 1 {
-		t.Fatalf("autorebuilds: %+v", rebuilt)
+	if second.Commit != app.head() || second.Digest == "" || second.Size == 0 || second.Import.ImageStream != "app" {
+		t.Errorf("build: %+v", second)
 	}
-	r := rebuilt[0]
-	if r.State != osbs.Complete || r.CausedBy != third.Name || r.Bases[0].Digest != third.Push.Digest {
-		t.Errorf("rebuild: %+v\n%s", r, logOf(t, i, r.Name))
+	var stages []string
+	for _, s := range second.Stages {
+		stages = append(stages, s.Name+" "+string(s.State))
+		if s.Started == nil || s.Finished == nil {
+			t.Errorf("stage %s has no times", s.Name)
+		}
+	}
+	if got, want := strings.Join(stages, ", "), "clone complete, detect-base complete, lock complete, prepare complete, build complete, push complete, sync skipped, import complete"; got != want {
+		t.Errorf("stages: %s", got)
+	}
+	if _, err := os.Stat(string(i.records.workspace(second.Name))); !os.IsNotExist(err) {
+		t.Errorf("the workspace of a build that succeeded: %v", err)
+	}
+	configs, err := i.BuildConfigs(t.Context())
+	if err != nil || len(configs) != 2 {
+		t.Fatalf("build configs: %+v, %v", configs, err)
+	}
+	if bc := configs[0]; bc.Name != second.BuildConfig || bc.ImageStream != "app" || bc.LastBuild == nil || bc.LastBuild.Name != second.Name {
+		t.Errorf("build config: %+v", bc)
+	}
+	if got := list(t, i, osbs.Filter{BuildConfig: first.BuildConfig}); len(got) != 1 || got[0].Name != first.Name {
+		t.Errorf("builds of %s: %+v", first.BuildConfig, got)
+	}
+	if got := list(t, i, osbs.Filter{Limit: 1}); len(got) != 1 || got[0].Name != second.Name {
+		t.Errorf("the last build: %+v", got)
+	}
+}
+
+func TestFailedBuildSaysWhy(t *testing.T) {
+	i := open(t, Config{})
+	r := newRepo(t, "app", map[string]string{
+		"busybox":    busybox,
+		"Dockerfile": dockerfile("app", "scratch", "COPY busybox /bin/busybox\nRUN [\"/bin/busybox\", \"sh\", \"-c\", \"echo what is wrong; exit 3\"]"),
+	})
+	b := buildAll(t, i, r.request())
+	if b.State != osbs.Failed || b.Failure == nil || b.Failure.Kind != failure.BuildFailed || b.Failure.Stage != "build" {
+		t.Fatalf("build: %s %+v", b.State, b.Failure)
+	}
+	if log := logOf(t, i, b.Name); !strings.Contains(log, "what is wrong") || !strings.Contains(log, "\nerror: ") {
+		t.Errorf("log:\n%s", log)
+	}
+	if _, err := os.Stat(i.records.workspace(b.Name).Source()); err != nil {
+		t.Errorf("the workspace of a build that failed: %v", err)
+	}
+	configs, err := i.BuildConfigs(t.Context())
+	if err != nil || len(configs) != 1 || configs[0].LastBuild == nil || configs[0].LastBuild.Outcome != "failed" || configs[0].LastBuild.Message == "" {
+		t.Errorf("build configs: %+v, %v", configs, err)
+	}
+	if now := registryDigest(t, i, "app:latest"); now != "" {
+		t.Errorf("a tag was set: %s", now)
+	}
+	noLocks(t, i)
+}
+
+func TestOtherRegistryMirrorAndArchive(t *testing.T) {
+	pushed, mirror := registrytest.Start(t, registrytest.Options{}), registrytest.Start(t, registrytest.Options{})
+	uri, err := registry.ParseURI("http://" + pushed.Host)
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, err := registry.ParseURI("http://" + mirror.Host)
+	if err != nil {
+		t.Fatal(err)
+	}
+	archive := t.TempDir()
+	i := open(t, Config{RegistryURI: []registry.URI{uri}, MirrorRegistryURI: &second, ArchiveDir: archive, ArchiveFormat: "docker-archive"})
+	b := mustBuild(t, i, baseRepo(t, "base", "one").request())
+	if got := b.Push.Images[0].Repository; got != pushed.Host+"/base" {
+		t.Errorf("pushed to %s", got)
+	}
+	if b.Sync == nil || len(b.Sync.Targets) != 2 || b.Sync.Targets[0].Kind != "registry" || b.Sync.Targets[1].Kind != "directory" {
+		t.Fatalf("synced: %+v", b.Sync)
+	}
+	if _, err := os.Stat(filepath.Join(archive, "base-1.0-1.tar")); err != nil {
+		t.Error(err)
+	}
+	if i.registry != nil {
+		t.Error("the embedded registry was started")
+	}
+	if err := i.Serve(t.Context(), "127.0.0.1:0", nil); failure.KindOf(err) != failure.Usage {
+		t.Errorf("Serve: %v", err)
+	}
+	app := mustBuild(t, i, childRepo(t, "app", "base:1.0").request())
+	if app.Bases[0].Digest != b.Push.Digest {
+		t.Errorf("base: %+v", app.Bases)
+	}
+}
+
+func TestImportImage(t *testing.T) {
+	i := open(t, Config{})
+	base := baseRepo(t, "base", "one")
+	b := mustBuild(t, i, base.request())
+	got, err := i.ImportImage(t.Context(), "base", "")
+	if err != nil || got.ImageStream != "base" || len(got.Tags) != 0 {
+		t.Errorf("nothing new: %+v, %v", got, err)
+	}
+	if _, err := i.ImportImage(t.Context(), "none", ""); failure.KindOf(err) != failure.NotFound {
+		t.Errorf("no stream: %v", err)
+	}
+	if now := digestOf(t, i, "base", "latest"); now != b.Push.Digest {
+		t.Errorf("latest is %s", now)
+	}
+}
+
+func TestConfigsThatAreRefused(t *testing.T) {
+	for name, c := range map[string]Config{
+		"no data directory": {},
+		"lock policy":       {DataDir: t.TempDir(), LockPolicy: "maybe"},
+		"archive format":    {DataDir: t.TempDir(), ArchiveFormat: "zip"},
+		"pulp alone":        {DataDir: t.TempDir(), Pulp: Pulp{URL: "https://pulp.example.com"}},
+	} {
+		if _, err := Open(t.Context(), c); failure.KindOf(err) != failure.Usage {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// TestReadingStartsNoRegistry: commands that only read are quick, and leave nothing running.
+func TestReadingStartsNoRegistry(t *testing.T) {
+	i := open(t, Config{})
+	list(t, i, osbs.Filter{})
+	if _, err := i.BuildConfigs(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := i.Get(t.Context(), "none"); failure.KindOf(err) != failure.NotFound {
+		t.Errorf("Get: %v", err)
+	}
+	if i.registry != nil {
+		t.Error("the embedded registry was started")
 	}
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/osbs-tekton/osbs/pkg/failure"
 	"github.com/osbs-tekton/osbs/pkg/osbs"
+	"github.com/osbs-tekton/osbs/pkg/redact"
 )
 
 // job is a build that runs in this process. Its record changes only through update.
@@ -20,6 +21,8 @@ type job struct {
 	done   chan struct{} // closed when the build has ended and its record says so
 	// gitURL is the URL as the user gave it, possibly with credentials, which the record has not.
 	gitURL string
+	// secrets are what the build's log and record must not show.
+	secrets redact.Set
 }
 
 // build is the state of the build now.

@@ -32,11 +32,7 @@ func isKilled(exit *exec.ExitError) bool {
 // registryDigest is what a tag of the embedded registry means, empty if it does not exist.
 func registryDigest(t *testing.T, i *Instance, image string) string {
 	t.Helper()
-	address, err := i.startEmbedded(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	client, err := i.client(i.env(), address)
+	client, err := i.client(t.Context(), i.env())
 	if err != nil {
 		t.Fatal(err)
 	}

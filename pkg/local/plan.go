@@ -32,10 +32,7 @@ func (i *Instance) Plan(ctx context.Context, req osbs.Request) (*osbs.Plan, erro
 	}
 	defer os.RemoveAll(dir) //nolint:errcheck // prune looks after what stays
 	r := &run{Instance: i, job: &job{gitURL: gitURL}, request: req, workspace: workspace.Dir(dir), env: i.env()}
-	if r.address, err = i.startEmbedded(ctx); err != nil {
-		return nil, err
-	}
-	if r.client, err = i.client(r.env, r.address); err != nil {
+	if r.client, err = i.client(ctx, r.env); err != nil {
 		return nil, err
 	}
 	if _, err := clone.Run(ctx, r.cloneOptions()); err != nil {

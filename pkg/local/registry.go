@@ -2,6 +2,9 @@ package local
 
 import (
 	"context"
+	"crypto/rand"
+	"crypto/subtle"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -44,9 +47,11 @@ type embeddedRegistry struct {
 	app    *handlers.App
 	server *http.Server
 	addr   string
-	served chan error
-	purged chan struct{}
-	cancel context.CancelFunc
+	// password is what clients need: other users of the machine, and what a Dockerfile runs, reach the listener too.
+	password string
+	served   chan error
+	purged   chan struct{}
+	cancel   context.CancelFunc
 }
 
 // registryOptions say what is served, and where.
@@ -72,12 +77,13 @@ func startRegistry(ctx context.Context, o registryOptions) (*embeddedRegistry, e
 		listener.Close()
 		return nil, err
 	}
-	var handler http.Handler = app
+	password := rand.Text()
+	handler := onlyWith(password, app)
 	if o.readOnly {
 		handler = pullOnly(app)
 	}
 	r := &embeddedRegistry{
-		app: app, addr: listener.Addr().String(), served: make(chan error, 1), purged: make(chan struct{}), cancel: cancel,
+		app: app, addr: listener.Addr().String(), password: password, served: make(chan error, 1), purged: make(chan struct{}), cancel: cancel,
 		server: &http.Server{Handler: handler, ReadHeaderTimeout: headerTimeout, ErrorLog: slog.NewLogLogger(o.log.Handler(), slog.LevelDebug)},
 	}
 	go func() { r.served <- r.server.Serve(listener) }()
@@ -99,6 +105,7 @@ func newApp(ctx context.Context, dir string) (app *handlers.App, err error) {
 		Storage: configuration.Storage{
 			"filesystem": configuration.Parameters{"rootdirectory": dir},
 			"redirect":   configuration.Parameters{"disable": true},
+			"delete":     configuration.Parameters{"enabled": true}, // a floating tag that was moved in vain is taken back
 			// The library's own purging waits up to an hour after start; purgeUploads does not.
 			"maintenance": configuration.Parameters{"uploadpurging": map[any]any{"enabled": false}},
 		},
@@ -122,6 +129,42 @@ func (r *embeddedRegistry) close(ctx context.Context) error {
 		err = errors.Join(err, serveErr)
 	}
 	return errors.Join(err, r.app.Shutdown())
+}
+
+// registryUser is the user that goes with the password.
+const registryUser = "osbs"
+
+// onlyWith refuses every request that has not the password.
+func onlyWith(password string, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		_, given, _ := req.BasicAuth()
+		if subtle.ConstantTimeCompare([]byte(given), []byte(password)) != 1 {
+			w.Header().Set("WWW-Authenticate", `Basic realm="osbs"`)
+			w.Header().Set("Content-Type", "application/json")
+			w.WriteHeader(http.StatusUnauthorized)
+			fmt.Fprintln(w, `{"errors":[{"code":"UNAUTHORIZED","message":"this registry is the one of a running osbs process"}]}`)
+			return
+		}
+		next.ServeHTTP(w, req)
+	})
+}
+
+// withSecret calls use with a registry secret that holds the password, as package registry reads them.
+func (r *embeddedRegistry) withSecret(temp string, use func(dir string) error) error {
+	dir, err := os.MkdirTemp(temp, "secret-")
+	if err != nil {
+		return failure.New(failure.Storage, "making the secret of the embedded registry: %w", err)
+	}
+	defer os.RemoveAll(dir) //nolint:errcheck // it is of no use once this process has ended, and prune looks after it
+	auths := map[string]any{"auths": map[string]any{RegistryHost: map[string]string{"username": registryUser, "password": r.password}}}
+	text, err := json.Marshal(auths)
+	if err != nil {
+		return failure.New(failure.Internal, "encoding the secret of the embedded registry: %w", err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, ".dockerconfigjson"), text, 0o600); err != nil {
+		return failure.New(failure.Storage, "writing the secret of the embedded registry: %w", err)
+	}
+	return use(dir)
 }
 
 // pullOnly refuses every request that would change something.

@@ -3,9 +3,9 @@ package local
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
@@ -35,7 +35,6 @@ type run struct {
 	env       step.Env
 	log       *buildLog
 	client    *registry.Client
-	address   string // of the embedded registry
 	locked    bool
 	holder    lock.Holder
 }
@@ -60,6 +59,7 @@ type outcome struct {
 func (i *Instance) run(ctx context.Context, j *job) {
 	i.runStages(ctx, j)
 	close(j.done)
+	i.forget(j)
 	rec := j.record()
 	if rec.Request.NoRebuild || rec.Request.Scratch || rec.Request.Isolated || i.isClosed() {
 		return
@@ -79,10 +79,18 @@ func (i *Instance) runStages(ctx context.Context, j *job) {
 		defer i.freeSlot()
 		err = i.build(ctx, j)
 	}
-	if ctx.Err() != nil && err != nil {
-		err = errors.Join(context.Cause(ctx), err)
-	}
 	i.finish(ctx, j, err)
+}
+
+// forget leaves a build that has ended to its record, unless that could not be written.
+func (i *Instance) forget(j *job) {
+	rec, err := i.records.get(j.rec.Name)
+	if err != nil || !rec.State.Ended() {
+		return
+	}
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	delete(i.jobs, j.rec.Name)
 }
 
 func (i *Instance) isClosed() bool {
@@ -105,14 +113,17 @@ func (i *Instance) freeSlot() { <-i.slots }
 
 // build opens what the stages need, runs them and frees the lock.
 func (i *Instance) build(ctx context.Context, j *job) (err error) {
-	secrets := &redact.Set{}
+	secrets := &j.secrets
 	log, err := openLog(filepath.Join(i.dir.build(j.rec.Name), logFile), secrets)
 	if err != nil {
 		return err
 	}
 	defer func() {
+		if err != nil && ctx.Err() != nil {
+			err = context.Cause(ctx) // what the stage says to that helps nobody
+		}
 		if err != nil && !errors.Is(err, errSkipped) {
-			log.logger(false).Error(secrets.String(err.Error()))
+			fmt.Fprintf(log, "error: %v\n", err)
 		}
 		err = errors.Join(err, log.close())
 	}()
@@ -151,33 +162,13 @@ func (i *Instance) prepareRun(ctx context.Context, j *job, secrets *redact.Set, 
 	if err := os.MkdirAll(string(r.workspace), 0o700); err != nil {
 		return nil, failure.New(failure.Storage, "making the workspace: %w", err)
 	}
-	if r.address, err = i.startEmbedded(ctx); err != nil {
-		return nil, err
-	}
-	r.client, err = i.client(r.env, r.address)
+	r.client, err = i.client(ctx, r.env)
 	return r, err
 }
 
 func newHolder(build string) (lock.Holder, error) {
 	uid, err := randomSuffix()
 	return lock.Holder{Build: build, UID: build + "-" + uid, PID: os.Getpid()}, err
-}
-
-// client reaches the registries of the instance.
-func (i *Instance) client(env step.Env, address string) (*registry.Client, error) {
-	o := registry.Options{
-		Env: env, Registries: i.targets, SecretDirs: i.conf.RegistrySecretDirs, CAFile: i.conf.RegistryCAFile,
-		Insecure: slices.Clone(i.conf.RegistryInsecure),
-	}
-	for _, u := range []*registry.URI{i.conf.SourceRegistryURI, i.conf.MirrorRegistryURI} {
-		if u != nil && u.Insecure {
-			o.Insecure = append(o.Insecure, u.Host)
-		}
-	}
-	if address != "" {
-		o.Addresses = map[string]string{RegistryHost: address}
-	}
-	return registry.New(o)
 }
 
 // progress tells a build's log, and whoever else is to be told.
@@ -280,7 +271,7 @@ func (i *Instance) finish(ctx context.Context, j *job, err error) {
 		}
 		r.State, r.Finished = state, &now
 		if err != nil && !errors.Is(err, errSkipped) {
-			r.Failure = &osbs.Failure{Stage: stage, Kind: failure.KindOf(err), Message: message(err)}
+			r.Failure = &osbs.Failure{Stage: stage, Kind: failure.KindOf(err), Message: message(&j.secrets, err)}
 		}
 	})
 	if updateErr != nil {
@@ -317,8 +308,8 @@ func endState(err error) osbs.State {
 // maxMessage bounds the text of a failure in a record, in bytes; the log has all of it.
 const maxMessage = 4000
 
-func message(err error) string {
-	text := redact.URL(err.Error())
+func message(secrets *redact.Set, err error) string {
+	text := secrets.String(err.Error())
 	if len(text) > maxMessage {
 		text = text[:maxMessage] + " ..."
 	}

@@ -233,11 +233,7 @@ func (r *run) importImage(ctx context.Context) (outcome, error) {
 // ImportImage implements osbs.Instance.
 func (i *Instance) ImportImage(ctx context.Context, imageStream, tag string) (*workspace.Import, error) {
 	env := i.env()
-	address, err := i.startEmbedded(ctx)
-	if err != nil {
-		return nil, err
-	}
-	client, err := i.client(env, address)
+	client, err := i.client(ctx, env)
 	if err != nil {
 		return nil, err
 	}
