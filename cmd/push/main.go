@@ -11,8 +11,10 @@ import (
 	"github.com/osbs-tekton/osbs/pkg/workspace"
 )
 
-func main() {
-	step.Main(step.Spec{
+func main() { step.Main(spec()) }
+
+func spec() step.Spec {
+	return step.Spec{
 		Name:    "push",
 		Summary: "pushes the built image into the registries under its unique and primary tags, and reads the digest back",
 		Results: []step.Result{
@@ -21,7 +23,7 @@ func main() {
 			{Name: "tags", Description: "the tags that were set, separated by commas, unique first"},
 		},
 		Flags: flags,
-	})
+	}
 }
 
 func flags(f *step.FlagSet) step.Run {

@@ -14,13 +14,15 @@ import (
 	"github.com/osbs-tekton/osbs/pkg/step"
 )
 
-func main() {
-	step.Main(step.Spec{
+func main() { step.Main(spec()) }
+
+func spec() step.Spec {
+	return step.Spec{
 		Name:    "sync",
 		Summary: "brings the pushed image into a second registry, a directory and a Pulp server, whichever are configured",
 		Results: []step.Result{{Name: "locations", Description: "where the image now is, separated by commas"}},
 		Flags:   flags,
-	})
+	}
 }
 
 // settings are the values of the flags.
