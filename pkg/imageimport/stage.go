@@ -24,6 +24,7 @@ type Options struct {
 	BuildConfigs buildconfig.Store
 	// ImageStream is the stream's name; empty means the one of the image's name.
 	ImageStream string
+	Autorebuild bool
 	Scratch     bool
 	Isolated    bool
 }
@@ -151,7 +152,9 @@ func (o Options) tell(ctx context.Context, record workspace.Import) error {
 				}
 			}
 		}
-		bc.LastBuild = &buildconfig.LastBuild{Name: lock.Holder, Outcome: buildconfig.Succeeded, Ended: time.Now().UTC().Truncate(time.Second)}
+		bc.LastBuild = &buildconfig.LastBuild{
+			Name: lock.Holder, Outcome: buildconfig.Succeeded, Autorebuild: o.Autorebuild, Ended: time.Now().UTC().Truncate(time.Second),
+		}
 		return nil
 	})
 	if failure.KindOf(err) == failure.NotFound {

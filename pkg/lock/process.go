@@ -68,7 +68,7 @@ func (o *observer) alive(p process) bool {
 
 // start is the start time of a process. One that has ended and waits to be reaped does not run.
 func (o *observer) start(pid int) (start string, running bool, err error) {
-	stat, err := os.ReadFile(fmt.Sprintf("%s/%d/stat", o.proc, pid))
+	stat, err := os.ReadFile(fmt.Sprintf("%s/%d/stat", o.proc, pid)) //nolint:gosec // a number cannot leave /proc
 	if errors.Is(err, fs.ErrNotExist) || isGone(err) {
 		return "", false, nil
 	}

@@ -31,7 +31,7 @@ type Options struct {
 	Isolated    bool
 	// Parameters are kept in the build config for autorebuilds.
 	Parameters buildconfig.Parameters
-	// BaseDigests are those that an event carried, by reference, as detect-base was given them.
+	// BaseDigests are those that an event carried, as detect-base was given them: by reference, resolved reference or ImageStreamTag.
 	BaseDigests map[string]string
 }
 
@@ -185,9 +185,12 @@ func (o Options) carried(base workspace.Base) bool {
 	if len(o.BaseDigests) == 0 {
 		return o.Autorebuild
 	}
-	_, byReference := o.BaseDigests[base.Reference]
-	_, resolved := o.BaseDigests[base.Resolved]
-	return byReference || resolved
+	for _, key := range []string{base.Reference, base.Resolved, base.ImageStreamTag} {
+		if _, ok := o.BaseDigests[key]; ok && key != "" {
+			return true
+		}
+	}
+	return false
 }
 
 // collision compares a build config with the repository and branch that would use its name, since the name does not tell them apart.

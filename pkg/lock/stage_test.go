@@ -140,11 +140,13 @@ func TestRunUpdatesTheBuildConfig(t *testing.T) {
 // An event says what the base was when it was sent, not what the registry had when the build was created.
 func TestRunKnowsWhatAnEventNamed(t *testing.T) {
 	t.Parallel()
-	o := newOptions(t, base("base:latest", "base:latest", digestB), base("tools:1", "tools:1", digestB))
-	o.Autorebuild, o.BaseDigests = true, map[string]string{"base:latest": digestB}
-	triggers := stored(t, o, run(t, o).BuildConfig).Triggers
-	if !triggers[0].LastTriggerTime.IsZero() || !triggers[1].LastTriggerTime.Equal(epoch) {
-		t.Errorf("got %+v", triggers)
+	o := newOptions(t, base("base:latest", "base:latest", digestB), base("tools:1", "r/tools:1", digestB))
+	for key, event := range map[string]int{"base:latest": 0, "tools:1": 1, "r/tools:1": 1, "r.example.com/r/tools:1": 1} {
+		o.Autorebuild, o.BaseDigests = true, map[string]string{key: digestB}
+		triggers := stored(t, o, run(t, o).BuildConfig).Triggers
+		if !triggers[event].LastTriggerTime.IsZero() || !triggers[1-event].LastTriggerTime.Equal(epoch) {
+			t.Errorf("%s: got %+v", key, triggers)
+		}
 	}
 }
 
