@@ -67,10 +67,14 @@ func (o Options) fault(f *wire.Fault, output *tail) error {
 	if f.Step == "" {
 		return failure.New(failure.Kind(f.Kind), "%s", message)
 	}
+	kind := failure.Kind(f.Kind)
+	if kind == failure.BuildFailed && strings.Contains(strings.ToLower(output.text()), "no space left on device") {
+		kind = failure.Storage
+	}
 	if f.Exit != 0 {
 		message = fmt.Sprintf("exit status %d", f.Exit)
 	}
-	return failure.New(failure.Kind(f.Kind), "%s: %s%s", o.Redact.String(f.Step), message, o.quote(output))
+	return failure.New(kind, "%s: %s%s", o.Redact.String(f.Step), message, o.quote(output))
 }
 
 func (o Options) quote(output *tail) string {

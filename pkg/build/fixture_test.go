@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"log"
 	"log/slog"
 	"net/http/httptest"
 	"net/url"
@@ -15,6 +16,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -120,18 +122,42 @@ type lab struct {
 	storage string
 	client  *registry.Client
 	env     step.Env
-	output  *bytes.Buffer
+	output  *output
+}
+
+// output is what a build has printed so far.
+type output struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.buf.Write(p)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.buf.String()
+}
+
+func (o *output) Reset() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.buf.Reset()
 }
 
 func newLab(t *testing.T) *lab {
 	t.Helper()
-	server := httptest.NewServer(ggcr.New())
+	server := httptest.NewServer(ggcr.New(ggcr.Logger(log.New(io.Discard, "", 0))))
 	t.Cleanup(server.Close)
 	u, err := url.Parse(server.URL)
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := &lab{t: t, host: u.Host, storage: filepath.Join(t.TempDir(), "storage"), output: &bytes.Buffer{}}
+	l := &lab{t: t, host: u.Host, storage: filepath.Join(t.TempDir(), "storage"), output: &output{}}
 	l.env.Log = slog.New(slog.NewTextHandler(testWriter{t}, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	l.client, err = registry.New(registry.Options{Env: l.env, Insecure: []string{u.Host}})
 	if err != nil {
@@ -170,7 +196,7 @@ func (l *lab) base(t *testing.T) v1.Image {
 	}
 	config = config.DeepCopy()
 	config.OS, config.Architecture, config.Created = "linux", runtime.GOARCH, v1.Time{Time: time.Unix(1_700_000_000, 0)}
-	config.Config.Env = []string{"PATH=/bin", "FROM_BASE=yes"}
+	config.Config.Env = []string{"PATH=/bin", "PARENT_SAYS=yes"}
 	config.Config.Labels = map[string]string{"vcs-ref": "of-the-base", "vendor": "Example"}
 	for i := range config.History {
 		config.History[i].Created = config.Created

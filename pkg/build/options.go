@@ -76,6 +76,9 @@ func (o Options) withDefaults() (Options, error) {
 	o.Format = either(o.Format, FormatAuto)
 	o.Compression = either(o.Compression, CompressionGzip)
 	o.Isolation = either(o.Isolation, IsolationChroot)
+	if o.Workspace == "" {
+		o.Workspace = "."
+	}
 	o.Engine = either(o.Engine, "/proc/self/exe")
 	if o.Storage == "" {
 		o.Storage = filepath.Join(string(o.Workspace), "storage")
@@ -92,6 +95,9 @@ func (o Options) withDefaults() (Options, error) {
 		if !oneOf(choice.value, choice.of) {
 			return o, failure.New(failure.Usage, "%s %q is none of: %s", choice.name, choice.value, strings.TrimSpace(choice.of))
 		}
+	}
+	if strings.ContainsAny(o.Storage, ",:") {
+		return o, failure.New(failure.Usage, "storage-dir %q: a file system cannot be mounted from a path with a comma or a colon", o.Storage)
 	}
 	if o.Format == FormatDocker && o.Compression == CompressionZstd {
 		return o, failure.New(failure.Usage, "Docker's format has no zstd layers: use format oci, or compression gzip")

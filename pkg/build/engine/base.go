@@ -80,7 +80,7 @@ func (s *bases) ensure(ctx context.Context, b wire.Base) error {
 	}
 	id := config.Encoded()
 	if image, err := s.store.Image(id); err == nil && s.complete(image, layers) {
-		return s.store.AddNames(image.ID, []string{name})
+		return s.record(b, id, name, image.TopLayer, config)
 	}
 	top, err := s.layers(ctx, b, layers)
 	if err != nil {
@@ -102,7 +102,8 @@ func (s *bases) complete(image *storage.Image, layers baseLayers) bool {
 	return true
 }
 
-// record makes the image of layers that are there. A build that did the same meanwhile has made the same.
+// record makes the image of layers that are there. If it exists, because of an earlier build, of one that does the same now, or of
+// one that was killed before it had written all data, what is missing is added.
 func (s *bases) record(b wire.Base, id, name, top string, config digest.Digest) error {
 	manifestDigest := digest.Digest(b.Digest)
 	options := &storage.ImageOptions{Digest: manifestDigest, BigData: []storage.ImageBigDataOption{
@@ -113,6 +114,9 @@ func (s *bases) record(b wire.Base, id, name, top string, config digest.Digest) 
 	_, err := s.store.CreateImage(id, nil, top, "{}", options)
 	if errors.Is(err, storage.ErrDuplicateID) {
 		for _, data := range options.BigData {
+			if _, err := s.store.ImageBigDataSize(id, data.Key); err == nil {
+				continue
+			}
 			if err := s.store.SetImageBigData(id, data.Key, data.Data, manifest.Digest); err != nil {
 				return failure.New(failure.Storage, "recording base %s: %w", b.Reference, err)
 			}

@@ -43,20 +43,45 @@ func describe(err error) *wire.Fault {
 	} else if code := exitStatus.FindStringSubmatch(f.Message); code != nil {
 		f.Exit, _ = strconv.Atoi(code[1])
 	}
+	if kind := kindOfText(f.Message); f.Exit == 0 && kind != failure.BuildFailed {
+		f.Kind, f.Message, f.Step = string(kind), f.Step+": "+plainText(f.Message), ""
+	}
 	return f
 }
 
-// kindOfText sorts the library's errors that have no step: nearly all are about the Dockerfile.
+// The library's texts for what is wrong with a Dockerfile rather than with the running of it.
+var texts = []struct {
+	text string
+	kind failure.Kind
+	say  string
+}{
+	{"denied by source policy", failure.InvalidInput, "it names an image that detect-base has not found in the Dockerfile, so nothing pins it"},
+	{"no stage or image found with that name", failure.InvalidInput, "it names no stage, and no image that detect-base has found in the Dockerfile"},
+	{"Unknown instruction", failure.InvalidInput, "there is no such instruction"},
+	{"unknown instruction", failure.InvalidInput, "there is no such instruction"},
+	{"failed to process", failure.InvalidInput, ""},
+	{"parse", failure.InvalidInput, ""},
+	{"target", failure.InvalidInput, ""},
+}
+
+// kindOfText sorts the library's errors, which have no types.
 func kindOfText(message string) failure.Kind {
-	for text, kind := range map[string]failure.Kind{
-		"denied by source policy": failure.InvalidInput, "no stages": failure.InvalidInput, "parse": failure.InvalidInput,
-		"unknown instruction": failure.InvalidInput, "target": failure.InvalidInput, "no contents": failure.InvalidInput,
-	} {
-		if strings.Contains(message, text) {
-			return kind
+	for _, t := range texts {
+		if strings.Contains(message, t.text) {
+			return t.kind
 		}
 	}
 	return failure.BuildFailed
+}
+
+// plainText replaces what is for programmers.
+func plainText(message string) string {
+	for _, t := range texts {
+		if t.say != "" && strings.Contains(message, t.text) {
+			return t.say
+		}
+	}
+	return message
 }
 
 // isStorageError says that the disk, not the Dockerfile, is the cause.

@@ -127,7 +127,7 @@ func buildOptions(b wire.Build) (define.BuildOptions, error) {
 	}
 	fileTime := b.FileTime.UTC()
 	return define.BuildOptions{
-		ContextDirectory: b.Context, Excludes: b.Ignore, Target: b.Target, Args: b.Args, SourcePolicyFile: sources,
+		ContextDirectory: filepath.Join(b.Temp, contextDir), Excludes: b.Ignore, Target: b.Target, Args: b.Args, SourcePolicyFile: sources,
 		Isolation: define.IsolationChroot, OutputFormat: format, Compression: define.Uncompressed,
 		PullPolicy: define.PullNever, SignaturePolicyPath: signatures,
 		Layers: true, NoCache: !b.LayerCache, RemoveIntermediateCtrs: true, ForceRmIntermediateCtrs: true,

@@ -26,7 +26,7 @@ var configuration = map[string]string{
 
 // prepareTemp fills the directory that is only this build's.
 func prepareTemp(b wire.Build) error {
-	for _, dir := range []string{"home", "run", "secrets"} {
+	for _, dir := range []string{"home", "run", "secrets", contextDir} {
 		if err := os.MkdirAll(filepath.Join(b.Temp, dir), 0o700); err != nil {
 			return failure.New(failure.Storage, "preparing the build's directory: %w", err)
 		}
@@ -39,8 +39,8 @@ func prepareTemp(b wire.Build) error {
 	return isolateMounts(b)
 }
 
-// isolateMounts keeps our mounts to ourselves, shows the processes of our namespace, and puts the directory of cache mounts, which
-// the library expects in the temporary directory, where it outlives the build.
+// isolateMounts keeps our mounts to ourselves, shows the processes of our namespace, puts the directory of cache mounts, which the
+// library expects in the temporary directory, where it outlives the build, and brings the context here.
 func isolateMounts(b wire.Build) error {
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
 		return failure.New(failure.Internal, "making mounts private: %w", err)
@@ -59,8 +59,14 @@ func isolateMounts(b wire.Build) error {
 	if err := unix.Mount(kept, seen, "", unix.MS_BIND, ""); err != nil {
 		return failure.New(failure.Internal, "preparing cache mounts: %w", err)
 	}
+	if err := unix.Mount(b.Context, filepath.Join(b.Temp, contextDir), "", unix.MS_BIND, ""); err != nil {
+		return failure.New(failure.Internal, "preparing the context: %w", err)
+	}
 	return nil
 }
+
+// contextDir is where the library sees the context: a path that needs no quoting in the options of a mount.
+const contextDir = "context"
 
 // openStore opens the storage, and repairs it if nobody else uses it.
 func openStore(b wire.Build) (storage.Store, error) {
@@ -99,8 +105,8 @@ func getStore(b wire.Build) (storage.Store, error) {
 	return nil, errors.Join(errs...)
 }
 
-// repair removes what builds left that were killed: their temporary directories, their containers, layers that belong to no image,
-// and files of which the storage has no record.
+// repair removes what builds left that were killed: their temporary directories, their containers, images without their data,
+// layers that belong to no image, and files of which the storage has no record.
 func repair(store storage.Store, b wire.Build) error {
 	if err := removeOthers(filepath.Dir(b.Temp), filepath.Base(b.Temp)); err != nil {
 		return err
@@ -114,10 +120,30 @@ func repair(store storage.Store, b wire.Build) error {
 			return err
 		}
 	}
+	if err := deleteUnfinishedImages(store); err != nil {
+		return err
+	}
 	if err := deleteUnusedLayers(store); err != nil {
 		return err
 	}
 	return store.GarbageCollect()
+}
+
+// deleteUnfinishedImages removes images whose record was written before their manifest or configuration.
+func deleteUnfinishedImages(store storage.Store) error {
+	images, err := store.Images()
+	if err != nil {
+		return err
+	}
+	for _, image := range images {
+		if _, err := readConfig(store, image.ID); err == nil {
+			continue
+		}
+		if _, err := store.DeleteImage(image.ID, true); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func removeOthers(dir, keep string) error {
