@@ -155,7 +155,7 @@ func (p *program) buildNames(ctx context.Context, filter osbs.Filter) []string {
 	if err != nil {
 		return nil
 	}
-	instance, err := openInstance(ctx, config, p.getenv, slog.New(slog.DiscardHandler), nil)
+	instance, err := openInstance(ctx, config, slog.New(slog.DiscardHandler), nil)
 	if err != nil {
 		return nil
 	}

@@ -54,7 +54,7 @@ func (p *program) open(ctx context.Context, c *cli.Context, live bool) (*session
 		}
 	}
 	s.text = report.New(w, report.Options{Color: tty && p.getenv("NO_COLOR") == "" && p.getenv("TERM") != "dumb", Now: p.now})
-	s.Instance, err = openInstance(ctx, config, p.getenv, p.logger(logs, config), shown)
+	s.Instance, err = openInstance(ctx, config, p.logger(logs, config), shown)
 	return s, err
 }
 
@@ -109,7 +109,7 @@ func (p *program) logger(w io.Writer, config *osbsconf.Config) *slog.Logger {
 	}
 	secrets := &redact.Set{}
 	secrets.Add(config.Secrets()...)
-	return slog.New(secrets.Handler(slog.NewTextHandler(w, &slog.HandlerOptions{Level: level})))
+	return slog.New(secrets.Handler(report.NewHandler(w, level)))
 }
 
 // show prints v as JSON, or calls text.

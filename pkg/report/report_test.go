@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -327,5 +328,18 @@ func TestClean(t *testing.T) {
 		if got := Clean(in); got != want {
 			t.Errorf("Clean(%q) = %q, want %q", in, got, want)
 		}
+	}
+}
+
+func TestHandler(t *testing.T) {
+	var out bytes.Buffer
+	l := slog.New(NewHandler(&out, slog.LevelInfo))
+	l.Debug("no")
+	l.With("a", "b c").WithGroup("g").Warn("careful\x1b", "x", 1)
+	l.Error("bad\nly")
+	l.Info("fine", "", "")
+	want := "osbs: warning: careful? a=\"b c\" g.x=1\nosbs: error: bad?ly\nosbs: fine\n"
+	if diff := cmp.Diff(want, out.String()); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
