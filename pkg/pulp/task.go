@@ -124,7 +124,8 @@ func (f *follower) list(ctx context.Context, href string) error {
 
 // wait polls a task until it has ended.
 func (c *Client) wait(ctx context.Context, href string) (task, error) {
-	for {
+	const quicker = 10 // most tasks end at once: the first looks come sooner
+	for next := c.poll / quicker; ; next = min(c.poll, next*2) {
 		var t task
 		if err := c.call(ctx, http.MethodGet, href, nil, &t); err != nil {
 			return t, fmt.Errorf("reading a task: %w", err)
@@ -136,7 +137,7 @@ func (c *Client) wait(ctx context.Context, href string) (task, error) {
 		default:
 			return t, failure.New(failure.Unavailable, "task %s is in state %q, which Pulp 3 does not have", shorten(t.Name), shorten(t.State))
 		}
-		if err := pause(ctx, c.poll); err != nil {
+		if err := pause(ctx, next); err != nil {
 			return t, err
 		}
 	}

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/osbs-tekton/osbs/pkg/failure"
+	"github.com/osbs-tekton/osbs/pkg/progress"
 )
 
 // Source is where an image is read from.
@@ -36,6 +37,9 @@ func (r *Repository) Content(ctx context.Context, d v1.Descriptor) (io.ReadClose
 
 // Home implements Source: the repository itself.
 func (r *Repository) Home(v1.Descriptor) (name.Repository, bool) { return r.name, true }
+
+// checks is how many blobs are looked for at once, which costs next to nothing.
+const checks = 16
 
 // DefaultJobs is how many blobs are moved at once if nobody says otherwise.
 const DefaultJobs = 6
@@ -67,9 +71,10 @@ func (r *Repository) Blobs(ctx context.Context, src Source, digest string, jobs 
 	}
 	var count counters
 	group, groupCtx := errgroup.WithContext(ctx)
-	group.SetLimit(jobs)
+	group.SetLimit(max(jobs, checks))
+	moving := make(chan struct{}, jobs)
 	for _, d := range largestFirst(all.Blobs) {
-		group.Go(func() error { return r.place(groupCtx, src, d, &count) })
+		group.Go(func() error { return r.place(groupCtx, src, d, moving, &count) })
 	}
 	if err := group.Wait(); err != nil {
 		return Manifest{}, count.stats(), err
@@ -173,20 +178,35 @@ func (r *Repository) placeManifest(ctx context.Context, m Manifest) error {
 	return r.PutManifest(ctx, m.Digest.String(), m)
 }
 
-// place brings one blob into the repository, in the cheapest way that works.
-func (r *Repository) place(ctx context.Context, src Source, d v1.Descriptor, count *counters) (err error) {
-	task := r.env.Progress.Start(fmt.Sprintf("%s to %s", shortDigest(d.Digest), r.name), d.Size)
-	note := ""
-	defer func() { task.Done(note, err) }()
+// place brings one blob into the repository, in the cheapest way that works. moving bounds how many are moved at once.
+func (r *Repository) place(ctx context.Context, src Source, d v1.Descriptor, moving chan struct{}, count *counters) error {
 	has, err := r.HasBlob(ctx, d.Digest)
 	if err != nil {
 		return err
 	}
 	if has {
-		note = "exists already"
+		r.start(d).Done("exists already", nil)
 		count.existed.Add(d.Size)
 		return nil
 	}
+	select {
+	case moving <- struct{}{}:
+		defer func() { <-moving }()
+		return r.move(ctx, src, d, count)
+	case <-ctx.Done():
+		return fmt.Errorf("%s: %w", r.reference(d.Digest.String()), ctx.Err())
+	}
+}
+
+// start shows a blob to whoever watches.
+func (r *Repository) start(d v1.Descriptor) progress.Task {
+	return r.env.Progress.Start(fmt.Sprintf("blob %s to %s", d.Digest.Hex[:min(12, len(d.Digest.Hex))], r.name), d.Size)
+}
+
+// move brings a blob into the repository that it does not have.
+func (r *Repository) move(ctx context.Context, src Source, d v1.Descriptor, count *counters) (err error) {
+	task, note := r.start(d), ""
+	defer func() { task.Done(note, err) }()
 	location, mounted, err := r.mount(ctx, src, d)
 	if err != nil {
 		return err
@@ -222,6 +242,3 @@ func (r *Repository) mount(ctx context.Context, src Source, d v1.Descriptor) (lo
 	location, err = r.begin(ctx, d.Digest, &home)
 	return location, err == nil && location == nil, err
 }
-
-// shortDigest is how a blob is named for people.
-func shortDigest(h v1.Hash) string { return "blob " + h.Hex[:min(12, len(h.Hex))] }
