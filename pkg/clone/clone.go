@@ -61,7 +61,7 @@ func Run(ctx context.Context, o Options) (workspace.Clone, error) {
 		return workspace.Clone{}, err
 	}
 	if o.Submodules {
-		if err := o.submodules(ctx, f, url, 0); err != nil {
+		if err := o.submodules(ctx, f, url, url, 0); err != nil {
 			return workspace.Clone{}, err
 		}
 	}

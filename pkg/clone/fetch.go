@@ -27,20 +27,25 @@ type fetch struct {
 	branch string // empty for a submodule
 	commit string // what was asked for: empty, or the beginning of a commit's name
 
-	head    git.Hash // of the branch
-	target  git.Hash // the commit that is checked out
-	commits map[git.Hash]git.Commit
-	trees   map[git.Hash][]byte
-	packs   []*pack.Pack
-	shallow map[git.Hash]bool
-	plan    *worktree.Plan
-	lfs     atomic.Int64
+	head        git.Hash // of the branch
+	target      git.Hash // the commit that is checked out
+	commits     map[git.Hash]git.Commit
+	trees       map[git.Hash][]byte
+	packs       []*pack.Pack
+	shallow     map[git.Hash]bool
+	plan        *worktree.Plan
+	modulesFile []byte // the content of .gitmodules, if there is one
+	lfs         atomic.Int64
 }
 
 // run fetches and checks out.
 func (f *fetch) run(ctx context.Context) error {
 	defer f.close()
-	if err := f.fetch(ctx); err != nil {
+	get := f.fetch
+	if f.branch == "" {
+		get = f.fetchCommit
+	}
+	if err := get(ctx); err != nil {
 		return err
 	}
 	if err := f.checkout(ctx); err != nil {
@@ -101,7 +106,7 @@ func (f *fetch) fetch(ctx context.Context) error {
 			}
 			break
 		}
-		if len(f.shallow) == 0 { // all of the history is here
+		if len(f.shallow) == 0 || depth > maxLook { // all of the history is here
 			return failure.WithHint(failure.New(failure.NotFound, "commit %s is not on branch %q of %s", f.commit, f.branch, f.remote.URL()),
 				"the branch's head is %s; a commit must be pushed before it can be built", f.head)
 		}
@@ -129,6 +134,7 @@ func (f *fetch) look(refs git.Refs, depth int) git.Request {
 	q := git.Request{Wants: []git.Hash{f.head}, Depth: depth}
 	if refs.Filter() && refs.AnyCommit() {
 		q.CommitsOnly = true
+		f.shallow = map[git.Hash]bool{} // all of it is asked for again: commits are small
 		return q
 	}
 	if len(f.packs) > 0 {
@@ -293,8 +299,10 @@ func (f *fetch) checkout(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	f.trees = nil
-	return f.plan.Finish(f.git("index"))
+	if err := f.plan.Finish(f.git("index")); err != nil {
+		return err
+	}
+	return f.readModules()
 }
 
 // large is the size from which a file is not held in memory.
@@ -334,6 +342,26 @@ func (f *fetch) tree(h git.Hash) ([]byte, error) {
 		return data, err
 	}
 	return nil, failure.New(failure.Unavailable, "git server %s did not send the object %s", f.remote.URL().HostPort(), h)
+}
+
+// readModules keeps .gitmodules of a repository that has submodules, from the objects: the file might be a link.
+func (f *fetch) readModules() error {
+	h, ok := f.plan.File(".gitmodules")
+	if !ok || len(f.plan.Submodules()) == 0 {
+		return nil
+	}
+	for _, p := range f.packs {
+		if !p.Has(h) {
+			continue
+		}
+		_, data, err := p.Object(h)
+		if err == nil && len(data) > maxModules {
+			err = failure.New(failure.InvalidInput, ".gitmodules is larger than %d bytes", maxModules)
+		}
+		f.modulesFile = data
+		return err
+	}
+	return nil
 }
 
 // removeAll empties a directory that may be a mount point.

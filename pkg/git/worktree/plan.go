@@ -196,6 +196,16 @@ func (p *Plan) Submodules() []Submodule {
 	return all
 }
 
+// File is the content's name of a file, not a link, in the tree.
+func (p *Plan) File(path string) (Hash, bool) {
+	for i := range p.files {
+		if f := &p.files[i]; f.path == path && (f.mode == modeFile || f.mode == modeExecutable) {
+			return f.hash, true
+		}
+	}
+	return Hash{}, false
+}
+
 // Files is the number of files and links.
 func (p *Plan) Files() int { return len(p.files) }
 
