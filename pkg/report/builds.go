@@ -316,7 +316,12 @@ func (p *Printer) imported(i workspace.Import) {
 }
 
 // Import shows what an import did.
-func (p *Printer) Import(i workspace.Import) { p.imported(i) }
+func (p *Printer) Import(i workspace.Import) {
+	if len(i.Tags) == 0 {
+		p.printf("nothing has changed\n")
+	}
+	p.imported(i)
+}
 
 // BuildConfigs lists build configs, one a line.
 func (p *Printer) BuildConfigs(configs []buildconfig.BuildConfig) {
