@@ -140,7 +140,7 @@ func TestMemory(t *testing.T) {
 	server := httptest.NewServer(sink(&received))
 	t.Cleanup(server.Close)
 	dir := largeWorkspace(t)
-	run := exec.CommandContext(t.Context(), program, "--workspace", string(dir), "--registry-uri", server.URL) //nolint:gosec // the test's own program
+	run := exec.CommandContext(t.Context(), program, "--workspace", string(dir), "--registry-uri", server.URL)
 	if out, err := run.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}

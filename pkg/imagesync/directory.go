@@ -217,7 +217,7 @@ type partial struct{ file *os.File }
 func newPartial(final string) (*partial, error) {
 	for {
 		name := filepath.Join(filepath.Dir(final), "."+filepath.Base(final)+"."+rand.Text()[:8]+partialSuffix)
-		f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o644) //nolint:gosec // the archive is for everybody who sees the directory
+		f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o644)
 		if err != nil {
 			return nil, err
 		}
@@ -235,7 +235,7 @@ func newPartial(final string) (*partial, error) {
 
 // lock takes a flock. A file system without locks is treated as if nobody else wrote there.
 func lock(f *os.File, how int) error {
-	err := syscall.Flock(int(f.Fd()), how) //nolint:gosec // a file descriptor fits an int
+	err := syscall.Flock(int(f.Fd()), how)
 	if errors.Is(err, syscall.ENOLCK) || errors.Is(err, syscall.EOPNOTSUPP) || errors.Is(err, syscall.ENOSYS) {
 		return nil
 	}
@@ -309,7 +309,7 @@ func removeIfDead(file string) error {
 		return err
 	}
 	defer f.Close()
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil { //nolint:gosec // a file descriptor fits an int
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		return fmt.Errorf("its writer lives: %w", err)
 	}
 	return os.Remove(file)

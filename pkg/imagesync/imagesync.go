@@ -57,7 +57,7 @@ type Options struct {
 // Run syncs the image of the push record into every target and writes the sync record. The first target that fails ends it; those
 // before it stay synced. Without targets, and if the prepare stage skipped the build, it does nothing.
 func Run(ctx context.Context, o Options) (workspace.Sync, error) {
-	o.Env = o.Env.WithDefaults()
+	o.Env = o.WithDefaults()
 	if prepared, err := workspace.Read[workspace.Prepare](o.Workspace); err == nil && prepared.State == workspace.StateSkipped {
 		return workspace.Sync{}, nil
 	}

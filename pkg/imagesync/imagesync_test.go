@@ -379,14 +379,14 @@ func checkSkopeo(t *testing.T, source, digest string) {
 		}
 		t.Fatalf("%v: install Debian's package skopeo, or set OSBS_TEST_SKIP_SERVERS=1", err)
 	}
-	out, err := exec.CommandContext(t.Context(), program, "copy", "-q", source, "dir:"+t.TempDir()).CombinedOutput() //nolint:gosec // the test's own file
+	out, err := exec.CommandContext(t.Context(), program, "copy", "-q", source, "dir:"+t.TempDir()).CombinedOutput()
 	if err != nil {
 		t.Errorf("skopeo copy %s: %v: %s", source, err, out)
 	}
 	if digest == "" {
 		return
 	}
-	out, err = exec.CommandContext(t.Context(), program, "inspect", "--format", "{{.Digest}}", source).CombinedOutput() //nolint:gosec // as above
+	out, err = exec.CommandContext(t.Context(), program, "inspect", "--format", "{{.Digest}}", source).CombinedOutput()
 	if err != nil || strings.TrimSpace(string(out)) != digest {
 		t.Errorf("skopeo inspect %s: %s, %v, want %s", source, out, err, digest)
 	}

@@ -94,17 +94,18 @@ func checkAgain(t *testing.T, p pushed, target imagesync.Target, server *pulptes
 
 func TestPulpErrors(t *testing.T) {
 	for name, tc := range map[string]struct {
-		prepare func(s *pulptest.Pulp, p pushed)
+		prepare func(*testing.T, *pulptest.Pulp)
 		timeout time.Duration
 		kind    failure.Kind
 		text    string
 	}{
-		"task fails":    {func(s *pulptest.Pulp, _ pushed) { s.ChildState = "failed" }, 0, failure.Unavailable, "tasks.copy failed: the fake was told to [2J"},
-		"task canceled": {func(s *pulptest.Pulp, _ pushed) { s.ChildState = "canceled" }, 0, failure.Unavailable, "was canceled"},
-		"task skipped":  {func(s *pulptest.Pulp, _ pushed) { s.ChildState = "skipped" }, 0, failure.Unavailable, "not served by Pulp after"},
-		"unknown state": {func(s *pulptest.Pulp, _ pushed) { s.ChildState = "exploded" }, 0, failure.Unavailable, `state "exploded"`},
-		"never ends":    {func(s *pulptest.Pulp, _ pushed) { s.Endless = true }, 100 * time.Millisecond, failure.TimedOut, "pulp-timeout"},
-		"other content": {func(s *pulptest.Pulp, p pushed) {
+		"task fails":    {func(_ *testing.T, s *pulptest.Pulp) { s.ChildState = "failed" }, 0, failure.Unavailable, "tasks.copy failed: the fake was told to [2J"},
+		"task canceled": {func(_ *testing.T, s *pulptest.Pulp) { s.ChildState = "canceled" }, 0, failure.Unavailable, "was canceled"},
+		"task skipped":  {func(_ *testing.T, s *pulptest.Pulp) { s.ChildState = "skipped" }, 0, failure.Unavailable, "not served by Pulp after"},
+		"unknown state": {func(_ *testing.T, s *pulptest.Pulp) { s.ChildState = "exploded" }, 0, failure.Unavailable, `state "exploded"`},
+		"never ends":    {func(_ *testing.T, s *pulptest.Pulp) { s.Endless = true }, 100 * time.Millisecond, failure.TimedOut, "pulp-timeout"},
+		"other content": {func(t *testing.T, s *pulptest.Pulp) {
+			t.Helper()
 			s.ChildState = "completed"
 			s.Served.Push(t, "team/app:"+unique, newImage(t, 10, 1))
 		}, 0, failure.Untrusted, "pushed was"},
@@ -113,7 +114,7 @@ func TestPulpErrors(t *testing.T) {
 			t.Parallel()
 			server := pulptest.Start(t)
 			p := push(t, registrytest.Start(t, registrytest.Options{}), newImage(t, 100, 1))
-			tc.prepare(server, p)
+			tc.prepare(t, server)
 			target := newPulp(t, p, server.URL, tc.timeout)
 			target.Lag = 100 * time.Millisecond
 			_, err := p.sync(t.Context(), target)

@@ -49,7 +49,7 @@ func widthOf(w io.Writer) int {
 	if !ok {
 		return fallback
 	}
-	if columns, _, err := term.GetSize(int(f.Fd())); err == nil && columns > 0 { //nolint:gosec // a file descriptor fits an int
+	if columns, _, err := term.GetSize(int(f.Fd())); err == nil && columns > 0 {
 		return columns
 	}
 	return fallback
@@ -61,7 +61,7 @@ func (t *Terminal) Start(name string, total int64) Task {
 	defer t.mu.Unlock()
 	task := &terminalTask{owner: t, work: work{name: clean(name), total: total, began: t.now()}}
 	t.active = append(t.active, task)
-	t.redraw(nil)
+	_ = t.redraw(nil) // a terminal that went away must not end the work
 	return task
 }
 
@@ -116,7 +116,7 @@ func (k *terminalTask) Add(n int64) {
 	defer t.mu.Unlock()
 	k.work.done += n
 	if !k.ended && t.now().Sub(t.last) >= redrawEvery {
-		_ = t.redraw(nil) // a terminal that went away must not end the work
+		_ = t.redraw(nil)
 	}
 }
 

@@ -67,7 +67,7 @@ func New(o Options) (*Client, error) {
 		base.Path = apiPath
 	}
 	base.Path = strings.TrimSuffix(base.Path, "/") + "/"
-	c := &Client{env: o.Env.WithDefaults(), base: base, timeout: o.Timeout, poll: o.Poll}
+	c := &Client{env: o.WithDefaults(), base: base, timeout: o.Timeout, poll: o.Poll}
 	if c.timeout <= 0 {
 		c.timeout = DefaultTimeout
 	}
@@ -230,7 +230,7 @@ func decode(resp *http.Response, data []byte, out any) error {
 		case http.StatusRequestTimeout, http.StatusTooManyRequests, http.StatusInternalServerError, http.StatusBadGateway, http.StatusServiceUnavailable,
 			http.StatusGatewayTimeout:
 			seconds, _ := strconv.ParseUint(resp.Header.Get("Retry-After"), 10, 16) // absent or a date: the policy's pause
-			return retry.After(err, time.Duration(seconds)*time.Second)             //nolint:gosec // 16 bits of seconds fit
+			return retry.After(err, time.Duration(seconds)*time.Second)
 		}
 		return err
 	}

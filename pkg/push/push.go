@@ -49,7 +49,7 @@ type Options struct {
 // A primary tag that exists already is failure.Conflict, unless it is this build's own, set by an earlier attempt. What a registry
 // has under a tag other than what was pushed is failure.Untrusted.
 func Run(ctx context.Context, o Options) (workspace.Push, error) {
-	o.Env = o.Env.WithDefaults()
+	o.Env = o.WithDefaults()
 	if skipped, err := isSkipped(o.Workspace); err != nil || skipped {
 		return workspace.Push{}, err
 	}
@@ -192,7 +192,7 @@ func (p *pusher) base() (name.Repository, bool, error) {
 }
 
 // ErrPrimaryExists is why a push is refused whose primary tag another build has set; the text is the original's.
-var ErrPrimaryExists = errors.New("Primary tag already exists in registry") //nolint:revive,staticcheck // OSBS's text, people search for it
+var ErrPrimaryExists = errors.New("Primary tag already exists in registry") //nolint:staticcheck // OSBS's text, people search for it
 
 // checkPrimary refuses a primary tag that is taken, before anything is sent, and notes in the attempt where it is free: a later
 // attempt that finds it set to this build's digest there knows that it did so itself.

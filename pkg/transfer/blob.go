@@ -123,7 +123,7 @@ func (r *Repository) send(ctx context.Context, location *url.URL, d v1.Descripto
 	}
 	defer resp.Body.Close()
 	if err := transport.CheckError(resp, http.StatusCreated, http.StatusNoContent); err != nil {
-		return uploadAnswer(resp, err, body.failed, ref)
+		return uploadAnswer(ctx, resp, err, body.failed, ref)
 	}
 	return nil
 }
@@ -171,10 +171,10 @@ func uploadError(ctx context.Context, err, reading error, ref string) error {
 }
 
 // uploadAnswer sorts the answers that are errors.
-func uploadAnswer(resp *http.Response, err, reading error, ref string) error {
+func uploadAnswer(ctx context.Context, resp *http.Response, err, reading error, ref string) error {
 	classified := registry.Classify(err, ref)
 	if reading != nil { // the registry complains about what it did not get
-		return uploadError(resp.Request.Context(), reading, nil, ref)
+		return uploadError(ctx, reading, nil, ref)
 	}
 	text := strings.ToLower(err.Error())
 	switch code := resp.StatusCode; {
@@ -201,7 +201,7 @@ func retryAfter(h http.Header) time.Duration {
 	if err != nil {
 		return 0
 	}
-	return time.Duration(seconds) * time.Second //nolint:gosec // 16 bits of seconds fit
+	return time.Duration(seconds) * time.Second
 }
 
 // Upload stores a blob whose content open returns, from its beginning each time. It is tried again when the connection breaks or

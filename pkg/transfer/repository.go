@@ -90,7 +90,7 @@ func (r *Repository) url(path string, query url.Values) string {
 
 // do sends a request and gives errors and unexpected answers their kind; ref names what it is about.
 func (r *Repository) do(req *http.Request, ref string, expected ...int) (*http.Response, error) {
-	resp, err := r.client.Do(req) //nolint:bodyclose // the caller closes it; CheckError has closed what it refuses
+	resp, err := r.client.Do(req)
 	if err != nil {
 		return nil, registry.Classify(err, ref)
 	}
