@@ -69,11 +69,13 @@ say "All builds; the last one was started by nobody"
 run "$osbs" list-builds
 
 say "Done in $((SECONDS - started)) seconds. To look around:"
+short=${osbs#"$PWD"/}
+rebuild=$("$osbs" list-builds --columns name | sed -n 2p)
 cat <<END
 export OSBS_DATA_DIR=$OSBS_DATA_DIR
-${osbs/#$PWD\//} get-build \$($osbs list-builds --columns name | sed -n 2p)     # why it ran, bases, tags, digests
-${osbs/#$PWD\//} list-build-configs                                            # what is known about each image
-${osbs/#$PWD\//} build-logs \$($osbs list-builds --columns name | sed -n 2p)    # the log of the rebuild
-${osbs/#$PWD\//} serve                                                         # pull the images with podman or skopeo
-${osbs/#$PWD\//} build --help
+$short get-build $rebuild     # why it ran, bases, tags, digests
+$short build-logs $rebuild    # its log
+$short list-build-configs     # what is known about each image
+$short serve                  # pull the images with podman or skopeo
+$short build --help
 END
