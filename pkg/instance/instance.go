@@ -60,6 +60,7 @@ func Local(conf *osbsconf.Config) (local.Config, error) {
 		RegistryURI: conf.RegistryURI, RegistrySecretDirs: conf.RegistrySecret, RegistryCAFile: conf.RegistryCAFile,
 		RegistryInsecure: conf.RegistryInsecure, SourceRegistryURI: conf.SourceRegistryURI, HomeRegistry: conf.HomeRegistry,
 		GitSecretDir: conf.GitSecret, GitCAFile: conf.GitCAFile, Submodules: conf.Submodules,
+		Home: os.Getenv("HOME"), AgentSocket: os.Getenv("SSH_AUTH_SOCK"),
 		MirrorRegistryURI: conf.MirrorRegistryURI, ArchiveDir: conf.ArchiveDir, ArchiveFormat: conf.ArchiveFormat,
 		Pulp: local.Pulp{
 			URL: conf.PulpURL, RegistryName: conf.PulpRegistryName, SecretDir: conf.PulpSecret, CAFile: conf.PulpCAFile,

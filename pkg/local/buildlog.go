@@ -2,12 +2,12 @@ package local
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"os"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/osbs-tekton/osbs/pkg/failure"
@@ -176,7 +176,7 @@ func (f *follower) copy() error {
 			}
 		}
 		switch {
-		case err == io.EOF: //nolint:errorlint // os.File returns it bare
+		case errors.Is(err, io.EOF):
 			return nil
 		case err != nil:
 			return failure.New(failure.Storage, "reading the log: %w", err)
@@ -261,16 +261,4 @@ func copyLog(ctx context.Context, path string, w io.Writer, ended func() (bool, 
 		case <-changed:
 		}
 	}
-}
-
-// syncWriter lets several goroutines write to one writer.
-type syncWriter struct {
-	mu sync.Mutex
-	w  io.Writer
-}
-
-func (s *syncWriter) Write(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.w.Write(p)
 }

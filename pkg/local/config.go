@@ -36,6 +36,10 @@ type Config struct {
 	// GitSecretDir holds git credentials in Tekton's format, GitCAFile PEM certificates for git servers.
 	GitSecretDir string
 	GitCAFile    string
+	// Home is the home directory whose .git-credentials and .ssh serve where GitSecretDir has nothing, AgentSocket the address of an
+	// ssh agent. Empty means none.
+	Home        string
+	AgentSocket string
 	// Submodules has them cloned, too.
 	Submodules bool
 

@@ -39,7 +39,7 @@ func (i *Instance) rebuildStale(ctx context.Context) ([]string, error) {
 		}
 		return nil, failure.New(failure.Storage, "locking the planning of rebuilds: %w", err)
 	}
-	defer guard.Close() //nolint:errcheck // closing cannot fail in a way that matters: the process ends with it
+	defer guard.Close()
 	s, err := i.situation(ctx)
 	if err != nil {
 		return nil, err
@@ -187,6 +187,8 @@ func (i *Instance) plannedBuild(rec record, bc *buildconfig.BuildConfig) (rebuil
 	switch {
 	case !rec.Autorebuild && !rec.locked():
 		return b, false // it has changed nothing, and tried nothing
+	case rec.Interrupted && rec.Autorebuild:
+		b.State = rebuild.BuildInterrupted
 	case rec.State == osbs.Failed, rec.State == osbs.Cancelled:
 		b.State = rebuild.BuildFailed
 	case rec.State == osbs.Skipped:

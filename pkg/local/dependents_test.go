@@ -182,3 +182,43 @@ func TestScratchAndIsolatedBuildsCauseNothing(t *testing.T) {
 		t.Errorf("rebuilt: %+v", all)
 	}
 }
+
+// TestCloseLeavesRebuildsForLater: a process that is asked to end while it rebuilds something has not failed to rebuild it.
+func TestCloseLeavesRebuildsForLater(t *testing.T) {
+	conf := Config{DataDir: t.TempDir()}
+	i := open(t, conf)
+	base := baseRepo(t, "base", "one")
+	app := newRepo(t, "app", map[string]string{"Dockerfile": dockerfile("app", "base:1.0",
+		`RUN ["/bin/busybox", "sh", "-c", "if busybox grep two /content; then busybox sleep 1000002; fi"]`)})
+	mustBuild(t, i, base.request())
+	config := mustBuild(t, i, app.request()).BuildConfig
+	base.change(2, "two")
+	if _, err := i.Create(t.Context(), base.request()); err != nil {
+		t.Fatal(err)
+	}
+	var rebuilding string
+	poll(t, "the rebuild", func() bool {
+		for _, b := range list(t, i, osbs.Filter{BuildConfig: config, Running: true}) {
+			rebuilding = b.Name
+		}
+		return rebuilding != "" && strings.Contains(logOf(t, i, rebuilding), "RUN [")
+	})
+	if err := i.Close(); err != nil {
+		t.Fatal(err)
+	}
+	app.commit(map[string]string{"Dockerfile": dockerfile("app", "base:1.0", "COPY Dockerfile /")})
+	next := open(t, conf)
+	if b := get(t, next, rebuilding); b.State != osbs.Cancelled || !strings.Contains(b.Failure.Message, "its process ends") {
+		t.Errorf("the rebuild: %s %+v", b.State, b.Failure)
+	}
+	started, err := next.RebuildPending(t.Context())
+	if err != nil || len(started) != 1 || started[0] == rebuilding {
+		t.Fatalf("pending: %v, %v", started, err)
+	}
+	if err := next.Wait(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if b := get(t, next, started[0]); b.State != osbs.Complete {
+		t.Errorf("the rebuild that follows: %s %+v", b.State, b.Failure)
+	}
+}

@@ -1,7 +1,6 @@
 package local
 
 import (
-	"context"
 	"sync"
 
 	"github.com/osbs-tekton/osbs/pkg/osbs"
@@ -60,17 +59,6 @@ func (s *subscription) take() []osbs.Event {
 	events := s.queue
 	s.queue = nil
 	return events
-}
-
-// wait returns when there may be something to take, when tick fires, or with ctx's error.
-func (s *subscription) wait(ctx context.Context, tick <-chan struct{}) error {
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-s.ready:
-	case <-tick:
-	}
-	return nil
 }
 
 func (s *subscription) close() {

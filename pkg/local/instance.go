@@ -145,7 +145,7 @@ func (i *Instance) start(ctx context.Context, rec record, gitURL string) (*job, 
 	closed := i.closed
 	i.mu.Unlock()
 	if closed {
-		cancel(errCancelled(rec.Name))
+		cancel(errClosed(rec.Name))
 	}
 	i.publish(osbs.Event{Build: j.build()})
 	go func() {
@@ -309,7 +309,7 @@ func (i *Instance) Close() error {
 	i.mu.Lock()
 	i.closed = true
 	for name, j := range i.jobs {
-		j.cancel(errCancelled(name))
+		j.cancel(errClosed(name))
 	}
 	idle := i.idle
 	i.mu.Unlock()

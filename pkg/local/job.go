@@ -105,6 +105,15 @@ func errCancelled(name string) error {
 	return failure.New(failure.Cancelled, "build %s was cancelled", name)
 }
 
+// closedError is what a build ends with whose process ends. A rebuild is then begun again by the next process.
+type closedError struct{ build string }
+
+func (e *closedError) Error() string {
+	return "build " + e.build + " was cancelled because its process ends"
+}
+
+func errClosed(name string) error { return failure.New(failure.Cancelled, "%w", &closedError{name}) }
+
 // watchCancel cancels the build when another process has asked for it, until ctx ends.
 func (i *Instance) watchCancel(ctx context.Context, j *job) {
 	poll := time.NewTicker(cancelPoll)

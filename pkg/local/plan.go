@@ -30,7 +30,7 @@ func (i *Instance) Plan(ctx context.Context, req osbs.Request) (*osbs.Plan, erro
 	if err != nil {
 		return nil, failure.New(failure.Storage, "making a workspace: %w", err)
 	}
-	defer os.RemoveAll(dir) //nolint:errcheck // prune looks after what stays
+	defer os.RemoveAll(dir)
 	r := &run{Instance: i, job: &job{gitURL: gitURL}, request: req, workspace: workspace.Dir(dir), env: i.env()}
 	if r.client, err = i.client(ctx, r.env); err != nil {
 		return nil, err

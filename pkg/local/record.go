@@ -28,6 +28,8 @@ type record struct {
 	Owner process `json:"owner"`
 	// BaseDigests are what an autorebuild is built from, by ImageStreamTag.
 	BaseDigests map[string]string `json:"baseDigests,omitempty"`
+	// Interrupted says that the build was cancelled only because its process ended.
+	Interrupted bool `json:"interrupted,omitempty"`
 }
 
 const (
@@ -93,7 +95,7 @@ func (r records) create(rec *record) error {
 	if err != nil {
 		return failure.New(failure.Storage, "making the directory of build %s: %w", rec.Name, err)
 	}
-	defer os.RemoveAll(temp) //nolint:errcheck // it is gone if all went well, and prune looks after it otherwise
+	defer os.RemoveAll(temp)
 	if err := write(temp, rec); err != nil {
 		return err
 	}

@@ -21,7 +21,7 @@ import (
 	"github.com/distribution/distribution/v3/registry/handlers"
 	"github.com/distribution/distribution/v3/registry/storage"
 	"github.com/distribution/distribution/v3/registry/storage/driver/filesystem"
-	"github.com/sirupsen/logrus" //nolint:depguard // the embedded registry logs through it, and only through its global logger
+	"github.com/sirupsen/logrus" // the embedded registry logs through its global logger
 
 	"github.com/osbs-tekton/osbs/pkg/failure"
 )
@@ -69,7 +69,7 @@ func startRegistry(ctx context.Context, o registryOptions) (*embeddedRegistry, e
 	if err != nil {
 		return nil, failure.New(failure.Unavailable, "starting the embedded registry: %w", err)
 	}
-	forwardLogs(o.log)
+	forwardLogs(ctx, o.log)
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	app, err := newApp(ctx, o.dir)
 	if err != nil {
@@ -155,7 +155,7 @@ func (r *embeddedRegistry) withSecret(temp string, use func(dir string) error) e
 	if err != nil {
 		return failure.New(failure.Storage, "making the secret of the embedded registry: %w", err)
 	}
-	defer os.RemoveAll(dir) //nolint:errcheck // it is of no use once this process has ended, and prune looks after it
+	defer os.RemoveAll(dir)
 	auths := map[string]any{"auths": map[string]any{RegistryHost: map[string]string{"username": registryUser, "password": r.password}}}
 	text, err := json.Marshal(auths)
 	if err != nil {
@@ -181,10 +181,10 @@ func pullOnly(next http.Handler) http.Handler {
 }
 
 // forwardLogs sends what the registry's library writes to its global logger to log, as debug messages.
-func forwardLogs(log *slog.Logger) {
+func forwardLogs(ctx context.Context, log *slog.Logger) {
 	logrus.SetOutput(io.Discard)
 	logrus.SetLevel(logrus.WarnLevel)
-	if !log.Enabled(context.Background(), slog.LevelDebug) {
+	if !log.Enabled(ctx, slog.LevelDebug) {
 		return
 	}
 	logrus.SetLevel(logrus.DebugLevel)

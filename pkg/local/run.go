@@ -61,7 +61,7 @@ func (i *Instance) run(ctx context.Context, j *job) {
 	close(j.done)
 	i.forget(j)
 	rec := j.record()
-	if rec.Request.NoRebuild || rec.Request.Scratch || rec.Request.Isolated || i.isClosed() {
+	if rec.State == osbs.Cancelled || rec.Request.NoRebuild || rec.Request.Scratch || rec.Request.Isolated || i.isClosed() {
 		return
 	}
 	if _, err := i.rebuildStale(context.WithoutCancel(ctx)); err != nil && !i.isClosed() {
@@ -161,6 +161,9 @@ func (i *Instance) prepareRun(ctx context.Context, j *job, secrets *redact.Set, 
 	}
 	if err := os.MkdirAll(string(r.workspace), 0o700); err != nil {
 		return nil, failure.New(failure.Storage, "making the workspace: %w", err)
+	}
+	if rec.Request.CPULimit != "" || rec.Request.MemoryLimit != "" {
+		r.env.Log.Warn("limits of CPU and memory are for clusters: the local instance has none")
 	}
 	r.client, err = i.client(ctx, r.env)
 	return r, err
@@ -270,6 +273,7 @@ func (i *Instance) finish(ctx context.Context, j *job, err error) {
 			}
 		}
 		r.State, r.Finished = state, &now
+		r.Interrupted = errors.As(err, new(*closedError))
 		if err != nil && !errors.Is(err, errSkipped) {
 			r.Failure = &osbs.Failure{Stage: stage, Kind: failure.KindOf(err), Message: message(&j.secrets, err)}
 		}

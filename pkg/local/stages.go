@@ -47,7 +47,8 @@ func (r *run) clone(ctx context.Context) (outcome, error) {
 func (r *run) cloneOptions() clone.Options {
 	return clone.Options{
 		Env: r.env, Workspace: r.workspace, GitURL: r.job.gitURL, GitBranch: r.request.GitBranch, GitCommit: r.request.GitCommit,
-		GitSecretDir: r.conf.GitSecretDir, CAFile: r.conf.GitCAFile, Submodules: r.conf.Submodules,
+		GitSecretDir: r.conf.GitSecretDir, CAFile: r.conf.GitCAFile, Home: r.conf.Home, AgentSocket: r.conf.AgentSocket,
+		Submodules: r.conf.Submodules,
 	}
 }
 
@@ -98,7 +99,7 @@ func (r *run) lock(ctx context.Context) (outcome, error) {
 	held, err := lock.Run(ctx, lock.Options{
 		Env: r.env, Workspace: r.workspace, Locker: r.locks, BuildConfigs: r.configs, BuildConfig: rec.BuildConfig,
 		Holder: r.holder, Policy: policy, Timeout: r.conf.LockTimeout, Created: rec.Created, Autorebuild: r.auto,
-		Scratch: r.request.Scratch, Isolated: r.request.Isolated, Parameters: r.parameters(r.request),
+		Scratch: r.request.Scratch, Isolated: r.request.Isolated, Parameters: r.parameters(r.request), BaseDigests: r.pinned,
 	})
 	if err != nil {
 		return outcome{}, err
@@ -129,9 +130,10 @@ func (r *run) prepare(ctx context.Context) (outcome, error) {
 
 func (r *run) prepareOptions() prepare.Options {
 	return prepare.Options{
-		Env: r.env, Workspace: r.workspace, Autorebuild: r.auto, GitCommit: r.request.GitCommit, GitSecretDir: r.conf.GitSecretDir,
-		CAFile: r.conf.GitCAFile, RepoConfig: r.conf.RepoConfig, BumpRelease: r.conf.BumpRelease, Release: r.request.Release,
-		Scratch: r.request.Scratch, Isolated: r.request.Isolated,
+		Env: r.env, Workspace: r.workspace, Autorebuild: r.auto, GitURL: r.job.gitURL, GitCommit: r.request.GitCommit,
+		GitSecretDir: r.conf.GitSecretDir, CAFile: r.conf.GitCAFile, Home: r.conf.Home, AgentSocket: r.conf.AgentSocket,
+		Submodules: r.conf.Submodules, RepoConfig: r.conf.RepoConfig, BumpRelease: r.conf.BumpRelease, Release: r.request.Release,
+		Component: r.request.Component, BuildArgs: r.request.BuildArgs, Scratch: r.request.Scratch, Isolated: r.request.Isolated,
 	}
 }
 
@@ -215,7 +217,7 @@ func (r *run) sync(ctx context.Context) (outcome, error) {
 func (r *run) importImage(ctx context.Context) (outcome, error) {
 	imported, err := imageimport.Run(ctx, imageimport.Options{
 		Env: r.env, Workspace: r.workspace, Registry: r.client, Streams: imageimport.NewFile(r.dir.imageStreams(), r.client),
-		BuildConfigs: r.configs, Scratch: r.request.Scratch, Isolated: r.request.Isolated,
+		BuildConfigs: r.configs, Autorebuild: r.auto, Scratch: r.request.Scratch, Isolated: r.request.Isolated,
 	})
 	if err != nil {
 		return outcome{}, err

@@ -28,11 +28,10 @@ func (w *watcher) run(ctx context.Context) error {
 	poll := time.NewTicker(watchPoll)
 	defer poll.Stop()
 	for {
-		more, err := w.own()
-		if err == nil && more {
-			more, err = w.others()
+		if !w.own() {
+			return nil
 		}
-		if err != nil || !more {
+		if more, err := w.others(ctx); err != nil || !more {
 			return err
 		}
 		select {
@@ -45,13 +44,13 @@ func (w *watcher) run(ctx context.Context) error {
 }
 
 // own yields what happened in this process.
-func (w *watcher) own() (more bool, err error) {
+func (w *watcher) own() (more bool) {
 	for _, e := range w.sub.take() {
 		if !w.emit(e) {
-			return false, nil
+			return false
 		}
 	}
-	return true, nil
+	return true
 }
 
 // emit yields one event and says whether to go on.
@@ -61,7 +60,7 @@ func (w *watcher) emit(e osbs.Event) bool {
 }
 
 // others yields what changed in the records, and the first state of builds that were not seen yet.
-func (w *watcher) others() (more bool, err error) {
+func (w *watcher) others(ctx context.Context) (more bool, err error) {
 	names := []string{w.name}
 	if w.name == "" {
 		if names, err = w.instance.records.names(); err != nil {
@@ -69,7 +68,7 @@ func (w *watcher) others() (more bool, err error) {
 		}
 	}
 	for _, name := range names {
-		more, err := w.look(name)
+		more, err := w.look(ctx, name)
 		switch {
 		case failure.KindOf(err) == failure.NotFound && w.name == "": // removed meanwhile
 		case err != nil || !more:
@@ -80,7 +79,7 @@ func (w *watcher) others() (more bool, err error) {
 }
 
 // look compares one build with what was seen of it.
-func (w *watcher) look(name string) (more bool, err error) {
+func (w *watcher) look(ctx context.Context, name string) (more bool, err error) {
 	before, known := w.seen[name]
 	if known && (before.State.Ended() || w.instance.own(name) != nil) {
 		return true, nil
@@ -88,7 +87,7 @@ func (w *watcher) look(name string) (more bool, err error) {
 	if known && !w.changed(name) {
 		return true, nil
 	}
-	b, err := w.instance.Get(context.Background(), name)
+	b, err := w.instance.Get(ctx, name)
 	if err != nil {
 		return false, err
 	}
