@@ -33,18 +33,24 @@ const maxAnswer = 32 << 20
 func (o Options) runEngine(ctx context.Context, request wire.Build, lock *os.File) (*wire.Image, error) {
 	output := newTail(o.Redact.Writer(o.Output))
 	defer output.Close()
-	fetcher := &fetcher{ctx: ctx, registry: o.Registry, log: o.Log}
+	fetching, stop := context.WithCancel(ctx)
+	defer stop()
+	fetcher := &fetcher{ctx: fetching, registry: o.Registry, log: o.Log}
 	child, err := newChild(o.Engine, request, lock)
 	if err != nil {
 		return nil, err
 	}
 	child.cmd.Stdout, child.cmd.Stderr = output, output
+	fetcher.running.Add(1)
 	result, err := child.run(ctx, request, fetcher.serve)
+	fetchErr := fetcher.failed()
+	stop()
+	fetcher.running.Wait()
 	switch {
 	case ctx.Err() != nil:
 		return nil, fmt.Errorf("build: %w", context.Cause(ctx))
-	case fetcher.failed() != nil:
-		return nil, fetcher.failed()
+	case fetchErr != nil:
+		return nil, fetchErr
 	case err != nil:
 		return nil, o.engineDied(err, output)
 	case result.Fault != nil:
@@ -124,7 +130,7 @@ func newChild(engine string, request wire.Build, lock *os.File) (*child, error) 
 }
 
 func (c *child) close() {
-	for _, f := range append([]*os.File{c.request, c.answer, c.blobs}, c.theirs...) {
+	for _, f := range append([]*os.File{c.request, c.answer}, c.theirs...) {
 		if f != nil {
 			f.Close()
 		}
@@ -150,7 +156,7 @@ func environment(temp string) []string {
 	return env
 }
 
-// run starts the process and returns when it has ended.
+// run starts the process and returns when it has ended. serve is called in any case, with a socket that ends when the engine does.
 func (c *child) run(ctx context.Context, request wire.Build, serve func(*os.File)) (wire.Result, error) {
 	defer c.close()
 	ended := make(chan error, 1)
@@ -164,18 +170,19 @@ func (c *child) run(ctx context.Context, request wire.Build, serve func(*os.File
 			ended <- c.cmd.Wait()
 		}
 	}()
-	if err := <-started; err != nil {
-		return wire.Result{}, fmt.Errorf("starting %s: %w", c.cmd.Path, err)
-	}
+	err := <-started
 	for _, f := range c.theirs {
 		f.Close()
 	}
 	c.theirs = nil
-	go c.send(request)
 	go serve(c.blobs)
+	if err != nil {
+		return wire.Result{}, fmt.Errorf("starting %s: %w", c.cmd.Path, err)
+	}
+	go c.send(request)
 	answered := make(chan answer, 1)
 	go func() { answered <- readAnswer(c.answer) }()
-	err := c.wait(ctx, ended)
+	err = c.wait(ctx, ended)
 	c.answer.SetReadDeadline(time.Now().Add(grace)) //nolint:errcheck // best effort: all writers are gone already
 	got := <-answered
 	if got.err == nil {

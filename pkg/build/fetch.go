@@ -22,6 +22,7 @@ type fetcher struct {
 	ctx      context.Context //nolint:containedctx // the fetcher lives as long as the build
 	registry *registry.Client
 	log      *slog.Logger
+	running  sync.WaitGroup // serve, and each fetch
 	mu       sync.Mutex
 	err      error
 }
@@ -29,8 +30,10 @@ type fetcher struct {
 // pipeSize is how much of a blob is under way between the processes, in bytes; the kernel's bound for everybody.
 const pipeSize = 1 << 20
 
-// serve answers until the engine closes its end.
+// serve answers until the engine closes its end, and closes the socket.
 func (f *fetcher) serve(socket *os.File) {
+	defer f.running.Done()
+	defer socket.Close()
 	buffer := make([]byte, 4096)
 	for {
 		n, err := unix.Read(int(socket.Fd()), buffer)
@@ -56,7 +59,7 @@ func (f *fetcher) serve(socket *os.File) {
 			w.Close()
 			return
 		}
-		go f.fetch(wanted, w)
+		f.running.Go(func() { f.fetch(wanted, w) })
 	}
 }
 
