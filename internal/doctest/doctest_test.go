@@ -205,3 +205,55 @@ func bash(ctx context.Context, dir, script string) ([]byte, error) {
 	err = cmd.Run()
 	return out.Bytes(), err
 }
+
+var verb = regexp.MustCompile(`%[-+#]?[0-9.*]*[a-zA-Z]`)
+
+// TestTroubleshootingQuotesRealErrors holds the headings of troubleshooting.md to what the programs print: each piece of a heading
+// stands in the source, in this order, in one line.
+func TestTroubleshootingQuotesRealErrors(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join(root, "docs", "troubleshooting.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	source := sourceLines(t)
+	for _, m := range regexp.MustCompile("(?m)^### `([^`]+)`$").FindAllStringSubmatch(string(text), -1) {
+		pieces := strings.Split(m[1], "...")
+		for i := range pieces {
+			pieces[i] = regexp.QuoteMeta(strings.TrimSpace(pieces[i]))
+		}
+		want := regexp.MustCompile(strings.Join(pieces, ".*"))
+		found := false
+		for _, line := range source {
+			if found = want.MatchString(line); found {
+				break
+			}
+		}
+		if !found {
+			t.Errorf("no program prints %q", m[1])
+		}
+	}
+}
+
+// sourceLines are the lines of the programs with a text in them, formatting verbs left out.
+func sourceLines(t *testing.T) []string {
+	t.Helper()
+	var lines []string
+	for _, dir := range []string{"cmd", "pkg"} {
+		err := fs.WalkDir(os.DirFS(root), dir, func(path string, _ fs.DirEntry, err error) error {
+			if err != nil || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+				return err
+			}
+			text, err := os.ReadFile(filepath.Join(root, path))
+			for line := range strings.SplitSeq(string(text), "\n") {
+				if strings.Contains(line, `"`) {
+					lines = append(lines, verb.ReplaceAllString(strings.ReplaceAll(line, `\"`, `"`), " "))
+				}
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return lines
+}
