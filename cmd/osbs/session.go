@@ -48,7 +48,7 @@ func (p *program) open(ctx context.Context, c *cli.Context, live bool) (*session
 	var shown progress.Reporter
 	if live && tty {
 		screen := progress.NewTerminal(w, p.now)
-		w, shown = screen, screen
+		w, shown = screen, largeWork{screen}
 		if p.stderrTTY {
 			logs = screen
 		}
@@ -122,4 +122,18 @@ func (s *session) show(v any, text func()) error {
 		return failure.New(failure.Storage, "writing the output: %w", err)
 	}
 	return nil
+}
+
+// largeWork shows only what takes a while: the rest would push a build's own lines off the screen.
+type largeWork struct{ progress.Reporter }
+
+// large is the size from which work is shown, in bytes.
+const large = 4 << 20
+
+// Start implements progress.Reporter.
+func (l largeWork) Start(name string, total int64) progress.Task {
+	if total > 0 && total < large {
+		return progress.Discard.Start(name, total)
+	}
+	return l.Reporter.Start(name, total)
 }

@@ -1,6 +1,10 @@
 package osbsconf
 
-import "strings"
+import (
+	"maps"
+	"slices"
+	"strings"
+)
 
 // goneKeys are the keys of OSBS that have no meaning any more, each with what replaced it.
 func goneKeys() map[string]string {
@@ -24,7 +28,7 @@ func goneKeys() map[string]string {
 		"build_json_dir": template, "builder_build_json_dir": template, "build_type": template, "arrangement_version": template,
 		"build_image": template, "build_imagestream": template, "build_from": template, "pipeline_run_path": template,
 		"reactor_config_secret": reactor, "reactor_config_map": reactor, "reactor_config_map_scratch": reactor,
-		"client_config_secret": reactor, "token_secrets": reactor, "deprecated_key": reactor, "builder_use_auth": reactor,
+		"client_config_secret": reactor, "token_secrets": reactor, "builder_use_auth": reactor,
 		"builder_openshift_url": reactor, "metadata_plugin_use_auth": reactor,
 		"can_orchestrate": worker, "worker_token_secrets": worker, "orchestrator_max_run_hours": worker, "worker_max_run_hours": worker,
 		"koji_hub": koji, "koji_root": koji, "koji_certs_secret": koji, "koji_use_kerberos": koji, "koji_kerberos_keytab": koji,
@@ -33,7 +37,7 @@ func goneKeys() map[string]string {
 		"use_auth": authUse,
 		"vendor":   label + ": vendor", "build_host": label + ": com.redhat.build-host",
 		"authoritative_registry": label + ": authoritative-source-url", "distribution_scope": label + ": distribution-scope",
-		"info_url_format": label + ": url", "equal_labels": "the older spellings Name, Version, Release and BZComponent are read; nothing is added to the image",
+		"info_url_format": label + ": url", "equal_labels": "the older spellings Name, Version and BZComponent are read; nothing is added to the image",
 		"low_priority_node_selector": nodes, "scratch_build_node_selector": nodes, "explicit_build_node_selector": nodes,
 		"auto_build_node_selector": nodes, "isolated_build_node_selector": nodes, "build_node_selector": nodes,
 		"flatpak": flatpak, "flatpak_base_image": flatpak, "dependency_replacements": flatpak,
@@ -127,4 +131,11 @@ func editDistance(a, b string, limit int) int {
 		}
 	}
 	return min(row[len(b)], limit)
+}
+
+// GoneKeys are the keys of OSBS that have no meaning any more, sorted; a family is its prefix.
+func GoneKeys() []string {
+	names := append(slices.Collect(maps.Keys(goneKeys())), slices.Collect(maps.Keys(goneFamilies()))...)
+	slices.Sort(names)
+	return names
 }

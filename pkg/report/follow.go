@@ -14,7 +14,7 @@ import (
 // LogLines says which lines of a build's log a Follower shows.
 type LogLines int
 
-// The choices. BuildLines are those of the build stage, what happened while the build waited for the lock, and warnings. Quiet shows
+// The choices. BuildLines are those of the build stage, what it waited for, and warnings. Quiet shows
 // no stages either: only that the build is there, and its outcome.
 const (
 	NoLines LogLines = iota
@@ -175,6 +175,8 @@ const (
 	// errorLine and warningLine begin a line that a stage wrote about itself.
 	errorLine   = "error: "
 	warningLine = "warning: "
+	// waitingLine begins what the lock stage says while the build waits for its turn.
+	waitingLine = "waiting "
 	// maxRest bounds a line that has no end, in bytes.
 	maxRest = 64 << 10
 )
@@ -239,7 +241,8 @@ func (l *logLines) take(which LogLines) []string {
 		case which == AllLines:
 		case which == NoLines, which == Quiet, isHeader:
 			continue
-		case line.stage != "build" && line.stage != "lock" && !strings.HasPrefix(line.text, warningLine):
+		case line.stage == "build", line.stage == "lock" && strings.HasPrefix(line.text, waitingLine), strings.HasPrefix(line.text, warningLine):
+		default:
 			continue
 		}
 		out = append(out, line.text)
