@@ -3,7 +3,6 @@ package osbs_test
 import (
 	"context"
 	"fmt"
-	"log"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -28,7 +27,7 @@ func run(m *testing.M) int {
 	dir := temporary()
 	defer os.RemoveAll(dir)
 	if err := os.Setenv("TMPDIR", dir); err != nil {
-		log.Fatal(err)
+		panic(err)
 	}
 	return m.Run()
 }
@@ -38,21 +37,25 @@ func Example() {
 	ctx := context.Background()
 	conf, _, err := osbsconf.Load(osbsconf.Options{Flags: map[string]string{"data_dir": temporary()}})
 	if err != nil {
-		log.Fatal(err)
+		fmt.Println(err)
+		return
 	}
 	builds, err := instance.Open(ctx, conf, "")
 	if err != nil {
-		log.Fatal(err)
+		fmt.Println(err)
+		return
 	}
 	defer builds.Close()
 
 	b, err := builds.Create(ctx, osbs.Request{GitURL: repository(), GitBranch: "main", User: "me"})
 	if err != nil {
-		log.Fatal(err)
+		fmt.Println(err)
+		return
 	}
 	for event, err := range builds.Watch(ctx, b.Name) {
 		if err != nil {
-			log.Fatal(err)
+			fmt.Println(err)
+			return
 		}
 		if event.Build.State.Ended() {
 			fmt.Println(event.Build.State)
@@ -60,7 +63,8 @@ func Example() {
 	}
 	b, err = builds.Get(ctx, b.Name)
 	if err != nil {
-		log.Fatal(err)
+		fmt.Println(err)
+		return
 	}
 	for _, image := range b.Push.Images {
 		fmt.Println(image.Repository, image.Primary, image.Floating)
@@ -76,7 +80,8 @@ func ExampleInstance_plan() {
 	defer builds.Close()
 	plan, err := builds.Plan(context.Background(), osbs.Request{GitURL: repository(), GitBranch: "main", User: "me"})
 	if err != nil {
-		log.Fatal(err)
+		fmt.Println(err)
+		return
 	}
 	fmt.Println(len(plan.Bases), "bases,", "tag", plan.Tags.Primary+",", len(plan.Dependents), "dependents")
 	// Output: 0 bases, tag 1.0-1, 0 dependents
@@ -89,15 +94,18 @@ func ExampleInstance_list() {
 	defer builds.Close()
 	for range 2 {
 		if _, err := builds.Create(ctx, osbs.Request{GitURL: repository(), GitBranch: "main", User: "me", Scratch: true}); err != nil {
-			log.Fatal(err)
+			fmt.Println(err)
+			return
 		}
 		if err := builds.Wait(ctx); err != nil {
-			log.Fatal(err)
+			fmt.Println(err)
+			return
 		}
 	}
 	all, err := builds.List(ctx, osbs.Filter{})
 	if err != nil {
-		log.Fatal(err)
+		fmt.Println(err)
+		return
 	}
 	for _, b := range all {
 		fmt.Println(b.State, b.Request.Scratch)
@@ -120,11 +128,11 @@ func ExampleInstance_get() {
 func local() osbs.Instance {
 	conf, _, err := osbsconf.Load(osbsconf.Options{Flags: map[string]string{"data_dir": temporary()}})
 	if err != nil {
-		log.Fatal(err)
+		panic(err)
 	}
 	builds, err := instance.Open(context.Background(), conf, "")
 	if err != nil {
-		log.Fatal(err)
+		panic(err)
 	}
 	return builds
 }
@@ -132,7 +140,7 @@ func local() osbs.Instance {
 func temporary() string {
 	dir, err := os.MkdirTemp("", "osbs-example-")
 	if err != nil {
-		log.Fatal(err)
+		panic(err)
 	}
 	return dir
 }
@@ -142,12 +150,12 @@ func repository() string {
 	dir := temporary()
 	content := "FROM scratch\nLABEL name=hello version=1.0 release=1 com.redhat.component=hello-container\nCOPY Dockerfile /\n"
 	if err := os.WriteFile(filepath.Join(dir, "Dockerfile"), []byte(content), 0o600); err != nil {
-		log.Fatal(err)
+		panic(err)
 	}
 	for _, args := range [][]string{{"init", "-q", "-b", "main"}, {"add", "."}, {"-c", "user.name=me", "-c", "user.email=me@example.com", "commit", "-qm", "hello"}} {
 		git := exec.Command("git", append([]string{"-C", dir}, args...)...)
 		if out, err := git.CombinedOutput(); err != nil {
-			log.Fatalf("%v: %s", err, out)
+			panic(fmt.Sprintf("%v: %s", err, out))
 		}
 	}
 	return "file://" + dir
