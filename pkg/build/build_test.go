@@ -50,7 +50,7 @@ func TestImage(t *testing.T) {
 	if diff := cmp.Diff([]string{"cat", "/both"}, b.config.Config.Cmd); diff != "" {
 		t.Errorf("CMD: %s", diff)
 	}
-	if !b.config.Created.Time.Equal(commitTime) {
+	if !b.config.Created.Equal(commitTime) {
 		t.Errorf("created %v", b.config.Created)
 	}
 	for n, h := range b.files {
@@ -86,7 +86,7 @@ func TestBaseLayersAreUntouched(t *testing.T) {
 		t.Errorf("history of the base (-want +got):\n%s", diff)
 	}
 	for _, h := range b.config.History[len(config.History):] {
-		if !h.Created.Time.Equal(commitTime) {
+		if !h.Created.Equal(commitTime) {
 			t.Errorf("history: %+v", h)
 		}
 	}

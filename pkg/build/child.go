@@ -218,7 +218,10 @@ func (c *child) start() error {
 // send writes the request; that the engine is gone shows in its missing answer.
 func (c *child) send(request wire.Build) {
 	defer c.request.Close()
-	_ = json.NewEncoder(c.request).Encode(request)
+	data, err := json.Marshal(request)
+	if err == nil {
+		_, _ = c.request.Write(data)
+	}
 }
 
 // wait ends the engine when ctx ends.

@@ -100,7 +100,7 @@ func FuzzBaseConfiguration(f *testing.F) {
 	f.Add([]byte(`{"config":{"Labels":{"a":"b"}},"history":[{"created_by":"x"}],"rootfs":{"diff_ids":[]}}`))
 	f.Add([]byte(`{"config":null,"history":null}`))
 	f.Add([]byte(`[]`))
-	f.Fuzz(func(t *testing.T, config []byte) {
+	f.Fuzz(func(_ *testing.T, config []byte) {
 		o := Options{Env: step.Env{}.WithDefaults()}
 		in := input{bases: workspace.DetectBase{Platform: "linux/amd64"}, parent: baseImage{manifest: []byte(`{}`), config: config}}
 		if _, _, err := in.parent.layersAndTime(); err != nil {

@@ -60,7 +60,7 @@ func lasting(mark string) string {
 	return "FROM BASE\nRUN setsid sleep " + mark + " & (setsid setsid sleep " + mark + " &) ; echo running; sleep " + mark + "\n"
 }
 
-func mark() string { return strconv.Itoa(1_000_000_000 + rand.IntN(1_000_000_000)) } //nolint:gosec // a name
+func mark() string { return strconv.Itoa(1_000_000_000 + rand.IntN(1_000_000_000)) }
 
 func TestCancel(t *testing.T) {
 	l := newLab(t)
@@ -142,7 +142,7 @@ func TestKilledAnywhere(t *testing.T) {
 		files["Dockerfile"] = file{content: dockerfile}
 		cmd := l.stage(l.workspace(files, l.parent()))
 		l.do(cmd.Start())
-		time.Sleep(time.Duration(rand.IntN(60*(i+1))) * time.Millisecond) //nolint:gosec // any moment will do
+		time.Sleep(time.Duration(rand.IntN(60*(i+1))) * time.Millisecond)
 		victim := cmd.Process.Pid
 		if engines := processesWith("osbs-build-engine"); i%2 == 1 && len(engines) > 0 {
 			for _, pid := range engines {
@@ -261,9 +261,9 @@ func TestWrongLayer(t *testing.T) {
 	files := hello()
 	files["Dockerfile"] = file{content: simple}
 	ws := l.workspace(files, l.parent())
-	real, err := url.Parse("http://" + l.host)
+	upstream, err := url.Parse("http://" + l.host)
 	l.do(err)
-	proxy := httputil.NewSingleHostReverseProxy(real)
+	proxy := httputil.NewSingleHostReverseProxy(upstream)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if strings.Contains(r.URL.Path, "/blobs/") {
 			w.Write([]byte("\x1f\x8b rubbish")) //nolint:errcheck // a test's server

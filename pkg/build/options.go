@@ -72,7 +72,7 @@ var namePattern = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$`)
 
 // withDefaults fills what is missing and refuses what has no meaning.
 func (o Options) withDefaults() (Options, error) {
-	o.Env = o.Env.WithDefaults()
+	o.Env = o.WithDefaults()
 	o.Format = either(o.Format, FormatAuto)
 	o.Compression = either(o.Compression, CompressionGzip)
 	o.Isolation = either(o.Isolation, IsolationChroot)

@@ -64,11 +64,11 @@ func pull(ctx context.Context, store storage.Store, b wire.Build) error {
 	group.SetLimit(pulls)
 	seen := map[string]bool{}
 	for _, base := range b.Bases {
-		if key := base.Repository + base.Digest; seen[key] {
+		key := base.Repository + base.Digest
+		if seen[key] {
 			continue
-		} else {
-			seen[key] = true
 		}
+		seen[key] = true
 		group.Go(func() error { return source.ensure(ctx, base) })
 	}
 	return group.Wait()
@@ -171,7 +171,7 @@ func ownLimits() []string {
 	for name, resource := range map[string]int{"nofile": unix.RLIMIT_NOFILE, "nproc": unix.RLIMIT_NPROC} {
 		var l unix.Rlimit
 		if unix.Getrlimit(resource, &l) == nil {
-			limits = append(limits, fmt.Sprintf("%s=%d:%d", name, int64(l.Max), int64(l.Max))) //nolint:gosec // -1 is how unlimited is written
+			limits = append(limits, fmt.Sprintf("%s=%d:%d", name, int64(l.Max), int64(l.Max)))
 		}
 	}
 	return limits

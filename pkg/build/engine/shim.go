@@ -35,12 +35,11 @@ func unshareShim() {
 		return
 	}
 	runtime.LockOSThread() // never unlocked: this thread becomes the program
-	if err := becomeUnshared(value); err != nil {
-		fmt.Fprintln(os.Stderr, "build engine: unshare:", err)
-		os.Exit(1)
-	}
+	fmt.Fprintln(os.Stderr, "build engine: unshare:", becomeUnshared(value))
+	os.Exit(1)
 }
 
+// becomeUnshared returns only if it fails.
 func becomeUnshared(value string) error {
 	flags, err := strconv.Atoi(value)
 	if err != nil {
