@@ -20,6 +20,7 @@ import (
 	githttp "github.com/go-git/go-git/v5/plumbing/transport/http"
 
 	"github.com/osbs-tekton/osbs/pkg/failure"
+	"github.com/osbs-tekton/osbs/pkg/giturl"
 	"github.com/osbs-tekton/osbs/pkg/retry"
 )
 
@@ -58,6 +59,8 @@ func (r *Remote) classify(err error) error {
 	case errors.Is(err, transport.ErrRepositoryNotFound), r.url.Host == "" && isExit(err, &exit):
 		return failure.WithHint(failure.New(failure.NotFound, "git repository %s does not exist: %w", r.url, err),
 			"check the URL; a server also says this when the credentials may not read the repository")
+	case strings.Contains(err.Error(), "dubious ownership"):
+		return failure.WithHint(failure.New(failure.Unauthorized, "%s belongs to another user: %w", r.url, err), "git config --global --add safe.directory %s", r.url.Path)
 	case errors.Is(err, transport.ErrEmptyRemoteRepository):
 		return failure.New(failure.NotFound, "git repository %s is empty: it has no branch", r.url)
 	case errors.Is(err, transport.ErrAuthenticationRequired), errors.Is(err, transport.ErrAuthorizationFailed), strings.Contains(err.Error(), "unable to authenticate"):
@@ -70,9 +73,9 @@ func (r *Remote) classify(err error) error {
 	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EROFS), errors.Is(err, syscall.EDQUOT):
 		return failure.New(failure.Storage, "%w", err)
 	case isNetwork(err):
-		return retry.Temporary(failure.New(failure.Unavailable, "git server %s: %w", r.url.HostPort(), err))
+		return retry.Temporary(failure.New(failure.Unavailable, "%s: %w", r.server(), err))
 	default:
-		return failure.New(failure.Unavailable, "git server %s gave an answer that no git server gives: %w", r.url.HostPort(), err)
+		return failure.New(failure.Unavailable, "%s gave an answer that no git server gives: %w", r.server(), err)
 	}
 }
 
@@ -84,6 +87,14 @@ func keepKind(err error, done *failure.Error) error {
 	return err
 }
 
+// server names who is at the other end.
+func (r *Remote) server() string {
+	if r.url.Scheme == giturl.File {
+		return "the local git"
+	}
+	return "git server " + r.url.HostPort()
+}
+
 func isExit(err error, exit **exec.ExitError) bool { return errors.As(err, exit) }
 
 func (r *Remote) unauthorized(err error) error {
@@ -91,13 +102,13 @@ func (r *Remote) unauthorized(err error) error {
 	if r.auth != nil {
 		hint = "the server refused the credentials of the git secret"
 	}
-	return failure.WithHint(failure.New(failure.Unauthorized, "git server %s refused access to %s: %w", r.url.HostPort(), r.url, err), "%s", hint)
+	return failure.WithHint(failure.New(failure.Unauthorized, "%s refused access to %s: %w", r.server(), r.url, err), "%s", hint)
 }
 
 // classifyAnswer reads the status of an HTTP answer.
 func (r *Remote) classifyAnswer(answer *githttp.Err) error {
 	code := answer.StatusCode()
-	err := failure.New(failure.Unavailable, "git server %s answered %d %s", r.url.HostPort(), code, http.StatusText(code))
+	err := failure.New(failure.Unavailable, "%s answered %d %s", r.server(), code, http.StatusText(code))
 	switch code {
 	case http.StatusUnauthorized, http.StatusForbidden:
 		return r.unauthorized(answer)
