@@ -8,8 +8,6 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/google/renameio/v2"
-
 	"github.com/osbs-tekton/osbs/pkg/failure"
 	"github.com/osbs-tekton/osbs/pkg/tags"
 	"github.com/osbs-tekton/osbs/pkg/workspace"
@@ -52,7 +50,7 @@ func begin(d workspace.Dir, digest string, set tags.Set) (*attempt, error) {
 	defer f.Close()
 	var earlier attempt
 	if err := json.NewDecoder(io.LimitReader(f, maxAttempt)).Decode(&earlier); err != nil {
-		return nil, failure.WithHint(failure.New(failure.InvalidInput, "%s is malformed: %w", attemptFile, err), "remove it from the workspace and push again")
+		return fresh, nil //nolint:nilerr // the machine went down while it was written: without it a primary tag is never taken for our own
 	}
 	sameImage := earlier.Digest == digest && earlier.Tags.Name == set.Name && earlier.Tags.Primary == set.Primary
 	if !sameImage || earlier.Tags.Unique == "" {
@@ -65,13 +63,18 @@ func begin(d workspace.Dir, digest string, set tags.Set) (*attempt, error) {
 	return fresh, nil
 }
 
-// save makes the attempt durable.
+// save lets the attempt outlive the process. It need not outlive the machine (see begin), so that no time goes into that.
 func (a *attempt) save(d workspace.Dir) error {
 	data, err := json.MarshalIndent(a, "", "  ")
 	if err != nil {
 		return failure.New(failure.Internal, "encoding %s: %w", attemptFile, err)
 	}
-	if err := renameio.WriteFile(filepath.Join(string(d), attemptFile), append(data, '\n'), 0o644, renameio.WithTempDir(string(d))); err != nil {
+	final := filepath.Join(string(d), attemptFile)
+	err = os.WriteFile(final+".new", append(data, '\n'), 0o600) // one writer: the stage
+	if err == nil {
+		err = os.Rename(final+".new", final)
+	}
+	if err != nil {
 		return failure.New(failure.Storage, "writing %s: %w", attemptFile, err)
 	}
 	return nil

@@ -554,8 +554,12 @@ func TestUsage(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(string(b.dir), "push-attempt.json"), []byte("{"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := push.Run(t.Context(), b.options(c, "127.0.0.1:1")); failure.KindOf(err) != failure.InvalidInput {
+	r := registrytest.Start(t, registrytest.Options{})
+	if _, err := push.Run(t.Context(), b.options(c, r.Host)); err != nil {
 		t.Errorf("malformed attempt: %v", err)
+	}
+	if _, err := push.Run(t.Context(), b.options(c, "127.0.0.1:1")); failure.KindOf(err) != failure.Unavailable {
+		t.Errorf("registry down: %v", err)
 	}
 }
 
