@@ -50,7 +50,7 @@ func begin(d workspace.Dir, digest string, set tags.Set) (*attempt, error) {
 	defer f.Close()
 	var earlier attempt
 	if err := json.NewDecoder(io.LimitReader(f, maxAttempt)).Decode(&earlier); err != nil {
-		return fresh, nil //nolint:nilerr // the machine went down while it was written: without it a primary tag is never taken for our own
+		return fresh, nil // the machine went down while it was written: without it a primary tag is never taken for our own
 	}
 	sameImage := earlier.Digest == digest && earlier.Tags.Name == set.Name && earlier.Tags.Primary == set.Primary
 	if !sameImage || earlier.Tags.Unique == "" {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/osbs-tekton/osbs/pkg/failure"
+	"github.com/osbs-tekton/osbs/pkg/labels"
 )
 
 // Options are what the tags depend on.
@@ -72,7 +73,7 @@ const noTarget = "none"
 // Compute returns the tags of an image. A label that is missing, and labels that make no valid tag, are failure.InvalidInput; a
 // target that makes no valid tag is failure.Usage.
 func Compute(o Options) (Set, error) {
-	name, version, release := label(o.Labels, "name", "Name"), label(o.Labels, "version", "Version"), label(o.Labels, "release", "Release")
+	name, version, release := labels.Get(o.Labels, labels.Name), labels.Get(o.Labels, labels.Version), labels.Get(o.Labels, labels.Release)
 	if err := checkName(name); err != nil {
 		return Set{}, err
 	}
@@ -98,14 +99,6 @@ func Compute(o Options) (Set, error) {
 		s.Floating = floating(version, o.Additional)
 	}
 	return s, checkTags(s, version, release)
-}
-
-// label is the value of a label, of its older spelling if it has only that.
-func label(labels map[string]string, spelling, older string) string {
-	if v, ok := labels[spelling]; ok && v != "" {
-		return v
-	}
-	return labels[older]
 }
 
 func checkName(name string) error {

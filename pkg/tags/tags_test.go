@@ -14,8 +14,8 @@ import (
 )
 
 var (
-	at     = time.Date(2026, 3, 4, 5, 6, 7, 0, time.FixedZone("", 3600))
-	labels = map[string]string{"name": "rhel7/rsyslog", "version": "7.2", "release": "3.1"}
+	at          = time.Date(2026, 3, 4, 5, 6, 7, 0, time.FixedZone("", 3600))
+	imageLabels = map[string]string{"name": "rhel7/rsyslog", "version": "7.2", "release": "3.1"}
 )
 
 func TestCompute(t *testing.T) {
@@ -24,15 +24,15 @@ func TestCompute(t *testing.T) {
 		want Set
 	}{
 		"user's build": {
-			Options{Labels: labels, Additional: []string{"stable", "7.2", "latest"}},
+			Options{Labels: imageLabels, Additional: []string{"stable", "7.2", "latest"}},
 			Set{"rhel7/rsyslog", "none-abcde-20260304040607", "7.2-3.1", []string{"7.2", "latest", "stable"}},
 		},
 		"target": {
-			Options{Labels: labels, Target: "extras-rhel-7.2"},
+			Options{Labels: imageLabels, Target: "extras-rhel-7.2"},
 			Set{"rhel7/rsyslog", "extras-rhel-7.2-abcde-20260304040607", "7.2-3.1", []string{"7.2", "latest"}},
 		},
 		"scratch": {
-			Options{Labels: labels, Scratch: true, Additional: []string{"stable"}},
+			Options{Labels: imageLabels, Scratch: true, Additional: []string{"stable"}},
 			Set{"rhel7/rsyslog", "none-abcde-20260304040607", "", nil},
 		},
 		"scratch wins over isolated, and needs only a name": {
@@ -40,7 +40,7 @@ func TestCompute(t *testing.T) {
 			Set{"x", "none-abcde-20260304040607", "", nil},
 		},
 		"isolated": {
-			Options{Labels: labels, Isolated: true, Additional: []string{"stable"}},
+			Options{Labels: imageLabels, Isolated: true, Additional: []string{"stable"}},
 			Set{"rhel7/rsyslog", "none-abcde-20260304040607", "7.2-3.1", nil},
 		},
 		"older spellings": {
@@ -91,8 +91,8 @@ func TestComputeRefuses(t *testing.T) {
 		"version begins with .": {Options{Labels: map[string]string{"name": "x", "version": ".1"}}, failure.InvalidInput,
 			"not a valid tag"},
 		"long version":       {Options{Labels: with("version", strings.Repeat("1", 128))}, failure.InvalidInput, "not a valid tag"},
-		"target":             {Options{Labels: labels, Target: "a/b"}, failure.Usage, `target "a/b"`},
-		"long target":        {Options{Labels: labels, Target: strings.Repeat("t", 120)}, failure.Usage, "not a valid tag"},
+		"target":             {Options{Labels: imageLabels, Target: "a/b"}, failure.Usage, `target "a/b"`},
+		"long target":        {Options{Labels: imageLabels, Target: strings.Repeat("t", 120)}, failure.Usage, "not a valid tag"},
 		"control characters": {Options{Labels: with("version", "1\x1b[2J\n")}, failure.InvalidInput, `1\x1b[2J\n`},
 		"isolated release":   {Options{Labels: with("release", "2"), Isolated: true}, failure.InvalidInput, `release "2" is not one for an isolated build`},
 		"isolated, none":     {Options{Labels: with("release", ""), Isolated: true}, failure.InvalidInput, "isolated"},

@@ -16,6 +16,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"regexp"
 
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
@@ -232,8 +233,8 @@ func (r *Repository) verify(ctx context.Context, identifier string, want v1.Hash
 // Tag makes a tag mean the image with the digest, which the repository has already; nothing is uploaded but the manifest. A tag
 // that means it already is left alone, and moved tells so. The tag is read back.
 func (r *Repository) Tag(ctx context.Context, digest v1.Hash, tag string) (moved bool, err error) {
-	if _, err := name.NewTag(r.name.String()+":"+tag, name.StrictValidation); err != nil {
-		return false, failure.New(failure.InvalidInput, "tag %q is malformed: %w", tag, err)
+	if !validTag.MatchString(tag) {
+		return false, failure.New(failure.InvalidInput, "tag %q is malformed", tag)
 	}
 	now, found, err := r.Resolve(ctx, tag)
 	if err != nil || (found && now == digest) {
@@ -245,6 +246,9 @@ func (r *Repository) Tag(ctx context.Context, digest v1.Hash, tag string) (moved
 	}
 	return true, r.PutManifest(ctx, tag, m)
 }
+
+// validTag is what the OCI distribution specification allows; go-containerregistry accepts more.
+var validTag = regexp.MustCompile(`^[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}$`)
 
 // errDigest says that a blob's content is not what its digest says.
 var errDigest = errors.New("content differs from its digest")
