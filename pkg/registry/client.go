@@ -57,13 +57,14 @@ type Client struct {
 // failure.Unauthorized for a secret, failure.Usage for the certificates.
 func New(o Options) (*Client, error) {
 	env := o.WithDefaults()
-	hosts := hostSet{}
+	hosts, plain := hostSet{}, hostSet{}
 	for _, host := range o.Insecure {
 		hosts.add(host)
 	}
 	for _, u := range o.Registries {
 		if u.Insecure {
 			hosts.add(u.Host)
+			plain.add(u.Host)
 		}
 	}
 	keys, err := newKeychain(env, o.SecretDirs, o.Registries)
@@ -74,9 +75,11 @@ func New(o Options) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
+	inner := newNetwork(hosts, roots, o.Addresses)
+	inner.plainHosts = plain
 	return &Client{
 		env: env, hosts: hosts, keychain: keys,
-		transport: &retryTransport{env: env, inner: newNetwork(hosts, roots, o.Addresses), stall: stallLimit},
+		transport: &retryTransport{env: env, inner: inner, stall: stallLimit},
 	}, nil
 }
 

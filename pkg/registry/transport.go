@@ -39,6 +39,8 @@ func isNoTLS(err error) bool {
 // network sends requests, once each: TLS with the right trust for each host, plain HTTP only where that was asked for.
 type network struct {
 	insecureHosts hostSet
+	// plainHosts are those that a URI with http:// names: TLS is not even tried with them.
+	plainHosts hostSet
 	secure        *http.Transport
 	insecure      *http.Transport
 }
@@ -75,6 +77,9 @@ func newHTTPTransport(dial *dialer, config *tls.Config) *http.Transport {
 
 func (n *network) RoundTrip(req *http.Request) (*http.Response, error) {
 	switch {
+	case req.URL.Scheme == "https" && n.plainHosts.has(req.URL.Host):
+		closeBody(req)
+		return nil, fmt.Errorf("%s: %w", req.URL.Host, errAllowedPlain)
 	case n.insecureHosts.has(req.URL.Host):
 		resp, err := n.insecure.RoundTrip(req)
 		if err != nil && isNoTLS(err) {
@@ -84,10 +89,15 @@ func (n *network) RoundTrip(req *http.Request) (*http.Response, error) {
 	case req.URL.Scheme == "https":
 		return n.secure.RoundTrip(req)
 	default:
-		if req.Body != nil {
-			_ = req.Body.Close() // a RoundTripper must, and nothing was sent
-		}
+		closeBody(req)
 		return nil, fmt.Errorf("%s: %w", req.URL.Host, errPlainHTTP)
+	}
+}
+
+// closeBody does what a RoundTripper must that sends nothing.
+func closeBody(req *http.Request) {
+	if req.Body != nil {
+		_ = req.Body.Close()
 	}
 }
 
