@@ -45,13 +45,15 @@ func (f *fetch) run(ctx context.Context) error {
 	if f.branch == "" {
 		get = f.fetchCommit
 	}
-	if err := get(ctx); err != nil {
-		return err
+	err := get(ctx)
+	if err == nil {
+		err = f.checkout(ctx)
 	}
-	if err := f.checkout(ctx); err != nil {
-		return err
+	if err == nil {
+		err = f.writeRefs()
 	}
-	if err := f.writeRefs(); err != nil {
+	if err != nil {
+		_ = removeAll(f.dir) // half of the sources is worse than none
 		return err
 	}
 	var size int64
@@ -75,7 +77,7 @@ func (f *fetch) close() {
 func (f *fetch) reset() error {
 	f.close()
 	f.packs, f.plan = nil, nil
-	f.commits, f.trees, f.shallow = map[git.Hash]git.Commit{}, map[git.Hash][]byte{}, map[git.Hash]bool{}
+	f.commits, f.shallow = map[git.Hash]git.Commit{}, map[git.Hash]bool{}
 	f.lfs.Store(0)
 	return f.initialise()
 }
@@ -200,7 +202,7 @@ func (f *fetch) receive(ctx context.Context, answer git.Answer) error {
 	dir := f.git("objects", "pack")
 	p, err := pack.Receive(ctx, answer.Pack, dir, pack.Limits{}, pack.Visitor{
 		Structure: func(t pack.Type, h git.Hash, data []byte) error { return f.structure(t, h, data, keep) },
-		Blobs:     func() (bool, error) { return f.early(keep) },
+		Blobs:     func() (bool, error) { return f.plan != nil, nil },
 		Blob:      f.write,
 	})
 	if err != nil {
@@ -233,34 +235,13 @@ func (f *fetch) structure(t pack.Type, h git.Hash, data []byte, keep bool) error
 			return err
 		}
 		f.commits[h] = c
-	case t == plumbing.TreeObject && keep:
-		f.trees[h] = data
+		if keep && h == f.target {
+			f.plan = worktree.NewPlan(f.dir, c.Tree)
+		}
+	case t == plumbing.TreeObject && f.plan != nil:
+		return f.plan.Tree(h, data)
 	}
 	return nil
-}
-
-var errNotYet = errors.New("the tree has not arrived yet")
-
-// early prepares to write files while they arrive. It is not possible when trees come after files, or the target is not known.
-func (f *fetch) early(keep bool) (bool, error) {
-	c, ok := f.commits[f.target]
-	if !keep || !ok {
-		return false, nil
-	}
-	plan, err := worktree.NewPlan(f.dir, c.Tree, func(h git.Hash) ([]byte, error) {
-		if data, ok := f.trees[h]; ok {
-			return data, nil
-		}
-		return nil, errNotYet
-	})
-	if errors.Is(err, errNotYet) {
-		return false, nil
-	}
-	if err != nil {
-		return false, err
-	}
-	f.plan = plan
-	return true, plan.MakeDirs()
 }
 
 // write creates the files that have a content.
@@ -275,12 +256,14 @@ func (f *fetch) write(h git.Hash, data []byte) error {
 // checkout writes what was not written on arrival.
 func (f *fetch) checkout(ctx context.Context) error {
 	if f.plan == nil {
-		plan, err := worktree.NewPlan(f.dir, f.commits[f.target].Tree, f.tree)
+		f.plan = worktree.NewPlan(f.dir, f.commits[f.target].Tree)
+	}
+	for h, ok := f.plan.Wanted(); ok; h, ok = f.plan.Wanted() {
+		data, err := f.tree(h)
 		if err != nil {
 			return err
 		}
-		f.plan = plan
-		if err := plan.MakeDirs(); err != nil {
+		if err := f.plan.Tree(h, data); err != nil {
 			return err
 		}
 	}
@@ -328,9 +311,6 @@ func (f *fetch) writeMissing(h git.Hash) error {
 
 // tree reads a tree from what was received.
 func (f *fetch) tree(h git.Hash) ([]byte, error) {
-	if data, ok := f.trees[h]; ok {
-		return data, nil
-	}
 	for _, p := range f.packs {
 		if !p.Has(h) {
 			continue

@@ -6,7 +6,8 @@ import (
 	"encoding/binary"
 	"io"
 	"path/filepath"
-	"sort"
+	"slices"
+	"strings"
 
 	"github.com/google/renameio/v2"
 
@@ -23,16 +24,13 @@ func (p *Plan) writeIndex(name string) error {
 	defer pending.Cleanup() //nolint:errcheck // nothing is left to clean up after a success
 	sum := sha1.New()       //nolint:gosec // see the import
 	w := bufio.NewWriterSize(io.MultiWriter(pending, sum), 256<<10)
-	order := make([]int, len(p.files))
-	for i := range order {
-		order[i] = i
-	}
-	sort.Slice(order, func(a, b int) bool { return p.files[order[a]].path < p.files[order[b]].path })
+	order := slices.Clone(p.files)
+	slices.SortFunc(order, func(a, b *file) int { return strings.Compare(a.path, b.path) })
 	head := binary.BigEndian.AppendUint32([]byte("DIRC\x00\x00\x00\x02"), uint32(len(order))) //nolint:gosec // bounded by maxFiles
 	_, err = w.Write(head)
-	for _, i := range order {
+	for _, f := range order {
 		if err == nil {
-			_, err = w.Write(p.files[i].indexEntry())
+			_, err = w.Write(f.indexEntry())
 		}
 	}
 	if err == nil {

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"unicode"
 
 	"github.com/go-git/go-git/v5/plumbing"
@@ -32,8 +33,8 @@ const (
 
 // Limits on a tree. A path longer than this cannot be created on Linux, and no repository that people work with has more files.
 const (
-	maxFiles   = 2 << 20
-	maxDirs    = 1 << 20
+	maxFiles   = 1 << 20
+	maxDirs    = 1 << 18
 	maxPath    = 4000
 	maxName    = 255
 	maxLink    = 4095
@@ -51,12 +52,17 @@ type file struct {
 	target  []byte // of a link
 }
 
-// Plan is what a tree becomes on disk.
+// Plan is what a tree becomes on disk. It grows while the trees arrive, in any order; files can be written as soon as the trees
+// above them are known. Its methods are safe for concurrent use, but for Finish.
 type Plan struct {
-	root   string
-	dirs   []string // each after its parent
-	files  []file
-	byHash map[Hash][]int
+	root string
+
+	mu     sync.Mutex
+	files  []*file
+	byHash map[Hash][]*file
+	dirs   int
+	trees  map[Hash][]byte   // all trees that have arrived
+	wanted map[Hash][]string // trees that have not, with the paths of the directories that they are, which end with /
 }
 
 // Submodule is a repository inside of the tree.
@@ -67,74 +73,126 @@ type Submodule struct {
 	Commit Hash
 }
 
-// NewPlan walks the tree with the given name and checks every name in it; get returns the data of a tree. An error of the kind
-// InvalidInput names the path that is refused.
-func NewPlan(root string, tree Hash, get func(Hash) ([]byte, error)) (*Plan, error) {
-	p := &Plan{root: root, byHash: map[Hash][]int{}}
-	if err := p.walk(tree, "", 0, get); err != nil {
-		return nil, err
-	}
-	for i := range p.files {
-		if f := &p.files[i]; f.mode != modeSubmodule {
-			p.byHash[f.hash] = append(p.byHash[f.hash], i)
-		}
-	}
-	return p, nil
+// NewPlan is the plan for the tree with the given name, in the directory root.
+func NewPlan(root string, tree Hash) *Plan {
+	return &Plan{root: root, byHash: map[Hash][]*file{}, trees: map[Hash][]byte{}, wanted: map[Hash][]string{tree: {""}}}
 }
 
-func (p *Plan) walk(tree Hash, prefix string, depth int, get func(Hash) ([]byte, error)) error {
-	data, err := get(tree)
-	if err != nil {
-		return fmt.Errorf("tree of %q: %w", prefix, err)
+// dir is a tree at a place.
+type dir struct {
+	tree   Hash
+	prefix string
+}
+
+// Tree tells the plan of a tree, whether it belongs to the plan or not, and creates the directories in it. The plan keeps data. An
+// error of the kind InvalidInput names a path that is refused.
+func (p *Plan) Tree(h Hash, data []byte) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.trees[h] = data
+	var todo []dir
+	for _, prefix := range p.wanted[h] {
+		todo = append(todo, dir{h, prefix})
 	}
-	if depth > maxNesting {
-		return refuse(prefix, "directories are nested too deeply")
-	}
-	seen := map[string]bool{}
-	for len(data) > 0 {
-		mode, name, hash, rest, ok := nextEntry(data)
-		if !ok {
-			return refuse(prefix, "the tree is malformed")
-		}
-		data = rest
-		full := prefix + name
-		if why := badName(name); why != "" {
-			return refuse(full, why)
-		}
-		if seen[name] {
-			return refuse(full, "the name is there twice")
-		}
-		seen[name] = true
-		if len(full) > maxPath {
-			return refuse(full[:100]+"...", "the path is too long")
-		}
-		if err := p.add(mode, full, hash, depth, get); err != nil {
+	delete(p.wanted, h)
+	for len(todo) > 0 {
+		last := todo[len(todo)-1]
+		more, err := p.enter(last, todo[:len(todo)-1])
+		if err != nil {
 			return err
 		}
+		todo = more
 	}
 	return nil
 }
 
-func (p *Plan) add(mode uint32, full string, hash Hash, depth int, get func(Hash) ([]byte, error)) error {
-	switch mode {
-	case modeTree:
-		if len(p.dirs) >= maxDirs {
-			return refuse(full, "the repository has too many directories")
+// Wanted is a tree that the plan still lacks; ok is false if it is complete.
+func (p *Plan) Wanted() (h Hash, ok bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for h := range p.wanted {
+		return h, true
+	}
+	return Hash{}, false
+}
+
+// enter adds the entries of one directory. Directories whose trees are here are put on the list of those to be entered.
+func (p *Plan) enter(d dir, todo []dir) ([]dir, error) {
+	if strings.Count(d.prefix, "/") > maxNesting {
+		return nil, refuse(d.prefix, "directories are nested too deeply")
+	}
+	if d.prefix != "" {
+		if p.dirs++; p.dirs > maxDirs {
+			return nil, refuse(d.prefix, "the repository has too many directories")
 		}
-		p.dirs = append(p.dirs, full)
-		return p.walk(hash, full+"/", depth+1, get)
+		if err := makeDir(p.root, d.prefix); err != nil {
+			return nil, err
+		}
+	}
+	seen := map[string]bool{}
+	for data := p.trees[d.tree]; len(data) > 0; {
+		mode, name, hash, rest, ok := nextEntry(data)
+		if !ok {
+			return nil, refuse(d.prefix, "the tree is malformed")
+		}
+		data = rest
+		full := d.prefix + name
+		if why := badName(name); why != "" {
+			return nil, refuse(full, why)
+		}
+		if seen[name] {
+			return nil, refuse(full, "the name is there twice")
+		}
+		seen[name] = true
+		if len(full) > maxPath {
+			return nil, refuse(full[:100]+"...", "the path is too long")
+		}
+		if mode == modeTree {
+			todo = p.addDir(dir{hash, full + "/"}, todo)
+			continue
+		}
+		if err := p.addFile(mode, full, hash); err != nil {
+			return nil, err
+		}
+	}
+	return todo, nil
+}
+
+func (p *Plan) addDir(d dir, todo []dir) []dir {
+	if _, here := p.trees[d.tree]; here {
+		return append(todo, d)
+	}
+	p.wanted[d.tree] = append(p.wanted[d.tree], d.prefix)
+	return todo
+}
+
+func (p *Plan) addFile(mode uint32, full string, hash Hash) error {
+	f := &file{path: full, mode: mode, hash: hash}
+	switch mode {
 	case modeFileGroup:
-		mode = modeFile
+		f.mode = modeFile
 	case modeFile, modeExecutable, modeLink:
 	case modeSubmodule:
-		p.dirs = append(p.dirs, full)
+		if err := makeDir(p.root, full); err != nil {
+			return err
+		}
 	default:
 		return refuse(full, fmt.Sprintf("mode %o is not one of git's", mode))
 	}
 	if len(p.files) >= maxFiles {
 		return refuse(full, "the repository has too many files")
 	}
-	p.files = append(p.files, file{path: full, mode: mode, hash: hash})
+	p.files = append(p.files, f)
+	if f.mode != modeSubmodule {
+		p.byHash[hash] = append(p.byHash[hash], f)
+	}
+	return nil
+}
+
+func makeDir(root, name string) error {
+	if err := os.Mkdir(filepath.Join(root, name), 0o755); err != nil { //nolint:gosec // the mode that git gives; sources are no secret
+		return failure.New(failure.Storage, "writing the sources: %w", err)
+	}
 	return nil
 }
 
@@ -188,8 +246,8 @@ func refuse(path, why string) error {
 // Submodules are the repositories inside of the tree.
 func (p *Plan) Submodules() []Submodule {
 	var all []Submodule
-	for i := range p.files {
-		if f := &p.files[i]; f.mode == modeSubmodule {
+	for _, f := range p.files {
+		if f.mode == modeSubmodule {
 			all = append(all, Submodule{f.path, f.hash})
 		}
 	}
@@ -198,8 +256,8 @@ func (p *Plan) Submodules() []Submodule {
 
 // File is the content's name of a file, not a link, in the tree.
 func (p *Plan) File(path string) (Hash, bool) {
-	for i := range p.files {
-		if f := &p.files[i]; f.path == path && (f.mode == modeFile || f.mode == modeExecutable) {
+	for _, f := range p.files {
+		if f.path == path && (f.mode == modeFile || f.mode == modeExecutable) {
 			return f.hash, true
 		}
 	}
@@ -209,26 +267,24 @@ func (p *Plan) File(path string) (Hash, bool) {
 // Files is the number of files and links.
 func (p *Plan) Files() int { return len(p.files) }
 
-// MakeDirs creates all directories. Nothing but .git may be in the root yet.
-func (p *Plan) MakeDirs() error {
-	for _, dir := range p.dirs {
-		if err := os.Mkdir(filepath.Join(p.root, dir), 0o755); err != nil { //nolint:gosec // the mode that git gives; sources are no secret
-			return failure.New(failure.Storage, "writing the sources: %w", err)
-		}
-	}
-	return nil
-}
-
-// Missing are the objects that have not been written yet, each once, in the order of the tree.
+// Missing are the objects of which a file has not been written yet, each once.
 func (p *Plan) Missing() []Hash {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	var missing []Hash
-	seen := map[Hash]bool{}
-	for i := range p.files {
-		f := &p.files[i]
-		if f.mode != modeSubmodule && !f.written && f.target == nil && !seen[f.hash] {
-			seen[f.hash] = true
-			missing = append(missing, f.hash)
+	for h, files := range p.byHash {
+		if len(files) > 0 {
+			missing = append(missing, h)
 		}
 	}
 	return missing
+}
+
+// take gives out the files with a content that nobody has written yet.
+func (p *Plan) take(h Hash) []*file {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	files := p.byHash[h]
+	delete(p.byHash, h)
+	return files
 }

@@ -39,7 +39,7 @@ func TestFindAndReplace(t *testing.T) {
 
 func TestMalformedTrees(t *testing.T) {
 	for _, data := range []string{"x", "100644", "100644 ", "100644 a", "100644 a\x00", "100644 a\x00short", "100648 a\x00" + strings.Repeat("x", 20), " a\x00" + strings.Repeat("x", 20), "12345678 a\x00" + strings.Repeat("x", 20), "100644 \x00" + strings.Repeat("x", 20)} {
-		_, err := NewPlan(t.TempDir(), Hash{}, func(Hash) ([]byte, error) { return []byte(data), nil })
+		err := NewPlan(t.TempDir(), Hash{}).Tree(Hash{}, []byte(data))
 		if failure.KindOf(err) != failure.InvalidInput {
 			t.Errorf("%q: %v", data, err)
 		}
@@ -50,15 +50,18 @@ func TestMalformedTrees(t *testing.T) {
 func TestWrite(t *testing.T) {
 	root := t.TempDir()
 	data := entry("100644", "file", hash("x")) + entry("100755", "run", hash("x")) + entry("120000", "zlink", hash("/nosuch"))
-	p, err := NewPlan(root, Hash{}, func(Hash) ([]byte, error) { return []byte(data), nil })
-	if err != nil {
+	p := NewPlan(root, Hash{})
+	if h, ok := p.Wanted(); !ok || h != (Hash{}) {
+		t.Errorf("wanted: %v, %v", h, ok)
+	}
+	if err := p.Tree(Hash{}, []byte(data)); err != nil {
 		t.Fatal(err)
 	}
-	if err := p.MakeDirs(); err != nil {
-		t.Fatal(err)
+	if h, ok := p.Wanted(); ok {
+		t.Errorf("wanted: %v", h)
 	}
-	if diff := cmp.Diff([]Hash{hash("x"), hash("/nosuch")}, p.Missing()); diff != "" {
-		t.Errorf("missing differs:\n%s", diff)
+	if n := len(p.Missing()); n != 2 {
+		t.Errorf("%d contents are missing", n)
 	}
 	if err := p.Finish(filepath.Join(root, "index")); failure.KindOf(err) != failure.Internal {
 		t.Errorf("Finish before all is written: %v", err)
@@ -82,16 +85,46 @@ func TestWrite(t *testing.T) {
 	if target, err := os.Readlink(filepath.Join(root, "zlink")); target != "/nosuch" || err != nil {
 		t.Errorf("link to %q, %v", target, err)
 	}
-	if err := p.Write(hash("x"), []byte("x")); failure.KindOf(err) != failure.Storage {
-		t.Errorf("an existing file was written again: %v", err)
+	if err := p.Write(hash("x"), []byte("y")); err != nil {
+		t.Errorf("a content that is not wanted any more: %v", err)
+	}
+}
+
+// TestOrder gives the trees of one plan in every order.
+func TestOrder(t *testing.T) {
+	root, sub, deep := Hash{1}, Hash{2}, Hash{3}
+	trees := map[Hash]string{
+		root: entry("40000", "a", sub) + entry("100644", "b", hash("x")) + entry("40000", "c", sub),
+		sub:  entry("40000", "d", deep) + entry("100644", "e", hash("x")),
+		deep: entry("100644", "f", hash("x")),
+	}
+	for _, order := range [][]Hash{{root, sub, deep}, {root, deep, sub}, {sub, root, deep}, {sub, deep, root}, {deep, root, sub}, {deep, sub, root}} {
+		dir := t.TempDir()
+		p := NewPlan(dir, root)
+		for _, h := range order {
+			if err := p.Tree(h, []byte(trees[h])); err != nil {
+				t.Fatal(err)
+			}
+			if err := p.Write(hash("x"), []byte("x")); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := p.Finish(filepath.Join(dir, "index")); err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range []string{"a/d/f", "a/e", "b", "c/d/f", "c/e"} {
+			if data, err := os.ReadFile(filepath.Join(dir, name)); string(data) != "x" || err != nil {
+				t.Errorf("%v: %s: %q, %v", order, name, data, err)
+			}
+		}
 	}
 }
 
 // TestNothingIsWrittenThroughALink has a link where a file belongs.
 func TestNothingIsWrittenThroughALink(t *testing.T) {
 	root, outside := t.TempDir(), filepath.Join(t.TempDir(), "outside")
-	p, err := NewPlan(root, Hash{}, func(Hash) ([]byte, error) { return []byte(entry("100644", "file", hash("x"))), nil })
-	if err != nil {
+	p := NewPlan(root, Hash{})
+	if err := p.Tree(Hash{}, []byte(entry("100644", "file", hash("x")))); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.Symlink(outside, filepath.Join(root, "file")); err != nil {
@@ -110,15 +143,14 @@ func FuzzNewPlan(f *testing.F) {
 	f.Add([]byte(entry("40000", "a", Hash{1}) + entry("160000", "b", Hash{2})))
 	f.Add([]byte(entry("100644", ".git", Hash{}) + "x"))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		depth := 0
-		p, err := NewPlan("/root", Hash{}, func(Hash) ([]byte, error) {
-			if depth++; depth > 3 {
-				return nil, nil
-			}
-			return data, nil
-		})
-		if err != nil {
+		p := NewPlan(t.TempDir(), Hash{})
+		if err := p.Tree(Hash{}, data); err != nil {
 			return
+		}
+		for h, ok := p.Wanted(); ok; h, ok = p.Wanted() {
+			if p.Tree(h, nil) != nil {
+				return
+			}
 		}
 		for i := range p.files {
 			if name := p.files[i].path; !filepath.IsLocal(name) || strings.Contains("/"+strings.ToLower(name)+"/", "/.git/") {

@@ -12,10 +12,9 @@ import (
 	"github.com/osbs-tekton/osbs/pkg/failure"
 )
 
-// Write creates every file whose content is the object h. It is safe for concurrent use with different h.
+// Write creates every file that the plan knows to have the content h, and that is not there yet.
 func (p *Plan) Write(h Hash, data []byte) error {
-	for _, i := range p.byHash[h] {
-		f := &p.files[i]
+	for _, f := range p.take(h) {
 		if f.mode == modeLink {
 			if err := f.link(data); err != nil {
 				return err
@@ -31,8 +30,7 @@ func (p *Plan) Write(h Hash, data []byte) error {
 
 // WriteFrom is Write for a content too large for memory; it is read once for every file that has it.
 func (p *Plan) WriteFrom(h Hash, content func(io.Writer) error) error {
-	for _, i := range p.byHash[h] {
-		f := &p.files[i]
+	for _, f := range p.take(h) {
 		if f.mode == modeLink {
 			return refuse(f.path, "the link is too long")
 		}
@@ -109,8 +107,7 @@ func (f *file) link(target []byte) error {
 // Finish makes the links, after every file is written, and writes git's index to the given file. A link may point anywhere, as in
 // git: what it points to was not and will not be written through it, and later stages do not follow one out of the sources.
 func (p *Plan) Finish(index string) error {
-	for i := range p.files {
-		f := &p.files[i]
+	for _, f := range p.files {
 		name := filepath.Join(p.root, f.path)
 		switch {
 		case f.mode == modeSubmodule:
