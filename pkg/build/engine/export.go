@@ -144,7 +144,7 @@ func (e exporter) compress(ctx context.Context, l *storage.Layer) (blobs.Blob, e
 // gzip are compressed in parallel.
 const (
 	gzipLevel = 3
-	gzipBlock = 1 << 20
+	gzipBlock = 256 << 10
 )
 
 func compressor(to io.Writer, compression string) (io.WriteCloser, error) {
