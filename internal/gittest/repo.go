@@ -37,9 +37,9 @@ func NewIn(t testing.TB, dir string, files map[string]string) *Repo {
 	t.Helper()
 	need(t, "git")
 	r := &Repo{Dir: dir, Work: filepath.Join(t.TempDir(), "work"), t: t, clock: 1_700_000_000}
-	run(t, "", nil, "git", "init", "-q", "--bare", "-b", "main", r.Dir)
-	run(t, "", nil, "git", "-C", r.Dir, "config", "http.receivepack", "true")
-	run(t, "", nil, "git", "init", "-q", "-b", "main", r.Work)
+	run(t, "", nil, "init", "-q", "--bare", "-b", "main", r.Dir)
+	run(t, "", nil, "-C", r.Dir, "config", "http.receivepack", "true")
+	run(t, "", nil, "init", "-q", "-b", "main", r.Work)
 	r.Git("remote", "add", "origin", r.Dir)
 	r.Commit("first", files)
 	return r
@@ -68,13 +68,13 @@ func environ(extra ...string) []string {
 	}, extra...)
 }
 
-func run(t testing.TB, dir string, env []string, program string, args ...string) string {
+func run(t testing.TB, dir string, env []string, args ...string) string {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), program, args...)
+	cmd := exec.CommandContext(t.Context(), "git", args...)
 	cmd.Dir, cmd.Env = dir, environ(env...)
 	out, err := cmd.CombinedOutput()
 	if err != nil {
-		t.Fatalf("%s %s: %v\n%s", program, strings.Join(args, " "), err, out)
+		t.Fatalf("git %s: %v\n%s", strings.Join(args, " "), err, out)
 	}
 	return strings.TrimSpace(string(out))
 }
@@ -83,7 +83,7 @@ func run(t testing.TB, dir string, env []string, program string, args ...string)
 func (r *Repo) Git(args ...string) string {
 	r.t.Helper()
 	date := "GIT_AUTHOR_DATE=@" + strconv.Itoa(r.clock) + " +0000"
-	return run(r.t, r.Work, []string{date, strings.Replace(date, "AUTHOR", "COMMITTER", 1)}, "git", args...)
+	return run(r.t, r.Work, []string{date, strings.Replace(date, "AUTHOR", "COMMITTER", 1)}, args...)
 }
 
 // Commit writes files (see New; an empty content removes the file), commits them on the current branch, pushes it, and returns the
@@ -133,13 +133,13 @@ func (r *Repo) Head() string {
 // Served is the commit of a branch in the bare repository.
 func (r *Repo) Served(branch string) string {
 	r.t.Helper()
-	return run(r.t, "", nil, "git", "-C", r.Dir, "rev-parse", "refs/heads/"+branch)
+	return run(r.t, "", nil, "-C", r.Dir, "rev-parse", "refs/heads/"+branch)
 }
 
 // Bare runs git in the bare repository.
 func (r *Repo) Bare(args ...string) string {
 	r.t.Helper()
-	return run(r.t, "", nil, "git", append([]string{"-C", r.Dir}, args...)...)
+	return run(r.t, "", nil, append([]string{"-C", r.Dir}, args...)...)
 }
 
 // URL is the file URL of the bare repository.
@@ -148,5 +148,5 @@ func (r *Repo) URL() string { return "file://" + r.Dir }
 // RunIn runs git in any directory.
 func RunIn(t testing.TB, dir string, args ...string) string {
 	t.Helper()
-	return run(t, dir, nil, "git", args...)
+	return run(t, dir, nil, args...)
 }

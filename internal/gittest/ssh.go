@@ -99,7 +99,9 @@ func (s *SSH) start(sshd, config string) {
 	s.t.Cleanup(func() {
 		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // the sessions too
 		cancel()
-		<-ended
+		if err := <-ended; err == nil {
+			s.t.Log("sshd ended by itself")
+		}
 	})
 	deadline := time.After(20 * time.Second)
 	for {

@@ -37,7 +37,7 @@ type Options struct {
 // Kinds of errors: Usage for a malformed URL, branch or commit; NotFound for a repository, branch or commit that does not exist;
 // Unauthorized, Untrusted and Unavailable for what git.Remote meets; InvalidInput for a tree with unsafe names.
 func Run(ctx context.Context, o Options) (workspace.Clone, error) {
-	o.Env = o.Env.WithDefaults()
+	o.Env = o.WithDefaults()
 	url, err := giturl.Parse(o.GitURL)
 	if err != nil {
 		return workspace.Clone{}, err

@@ -30,7 +30,6 @@ type fetch struct {
 	head        git.Hash // of the branch
 	target      git.Hash // the commit that is checked out
 	commits     map[git.Hash]git.Commit
-	trees       map[git.Hash][]byte
 	packs       []*pack.Pack
 	shallow     map[git.Hash]bool
 	plan        *worktree.Plan

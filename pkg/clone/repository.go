@@ -26,7 +26,7 @@ func (f *fetch) initialise() error {
 		return failure.New(failure.Storage, "%w", err)
 	}
 	for _, dir := range []string{f.git("objects", "pack"), f.git("objects", "info"), f.git("refs", "heads"), f.git("refs", "tags")} {
-		if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // the mode that git gives; sources are no secret
+		if err := os.MkdirAll(dir, 0o755); err != nil {
 			return failure.New(failure.Storage, "making the repository: %w", err)
 		}
 	}
@@ -69,10 +69,10 @@ func (f *fetch) shallowFile() string {
 }
 
 func writeFile(name, text string) error {
-	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil { //nolint:gosec // the mode that git gives; sources are no secret
+	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
 		return err
 	}
-	return os.WriteFile(name, []byte(text), 0o644) //nolint:gosec // the mode that git gives; sources are no secret
+	return os.WriteFile(name, []byte(text), 0o644)
 }
 
 // quote writes a value as git's configuration files quote it.

@@ -234,11 +234,12 @@ func keyFiles() []string {
 // sshKeys reads the private keys of the secret, else of the home directory, else asks the agent.
 func (o Options) sshKeys(u giturl.URL) (ssh.AuthMethod, error) {
 	var dirs []string
-	if o.SecretDir != "" {
+	switch {
+	case o.SecretDir != "":
 		dirs = []string{o.SecretDir}
-	} else if o.AgentSocket != "" {
+	case o.AgentSocket != "":
 		return ssh.PublicKeysCallback(o.agentKeys), nil
-	} else if o.Home != "" {
+	case o.Home != "":
 		dirs = []string{filepath.Join(o.Home, ".ssh")}
 	}
 	var signers []ssh.Signer

@@ -49,7 +49,7 @@ type Remote struct {
 // Open reads the credentials for u, without talking to the server yet. Those of Options.SecretDir are used only if useSecret is
 // true: a submodule on another server must not be given them.
 func Open(o Options, u giturl.URL, useSecret bool) (*Remote, error) {
-	o.Env = o.Env.WithDefaults()
+	o.Env = o.WithDefaults()
 	if !useSecret {
 		o.SecretDir = ""
 	}

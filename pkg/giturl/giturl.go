@@ -130,6 +130,30 @@ func validHost(host string) bool {
 
 // check refuses what is no repository's address, or would be dangerous to hand on.
 func (u URL) check() error {
+	if err := u.checkHost(); err != nil {
+		return err
+	}
+	switch {
+	case strings.HasPrefix(u.User, "-"), strings.HasPrefix(u.Path, "-"):
+		return errOption
+	case strings.Trim(u.Path, "/") == "":
+		return reason("it has no path")
+	case strings.ContainsFunc(u.Path+u.User+u.Password, func(r rune) bool { return r < ' ' || (r >= 0x7f && r < 0xa0) }):
+		return reason("it holds a control character")
+	case u.Scheme == SSH && strings.ContainsAny(u.User, "/:@[]%?#\\ "):
+		return reason("its user is malformed")
+	case u.Scheme == SSH && u.Password != "":
+		return reason("an ssh URL carries no password: use a secret with a key")
+	case u.Scheme == HTTP && u.Password != "":
+		return reason("a password would be sent in clear: use https")
+	}
+	return nil
+}
+
+const errOption = reason("a part of it begins with - and would be taken for an option")
+
+// checkHost refuses a scheme, and a host that does not fit it.
+func (u URL) checkHost() error {
 	switch u.Scheme {
 	case HTTPS, HTTP, SSH:
 		if u.Host == "" {
@@ -142,21 +166,11 @@ func (u URL) check() error {
 	default:
 		return reason("the scheme " + strconv.Quote(u.Scheme) + " is not supported")
 	}
-	switch {
-	case strings.HasPrefix(u.Host, "-"), strings.HasPrefix(u.User, "-"), strings.HasPrefix(u.Path, "-"):
-		return reason("a part of it begins with - and would be taken for an option")
-	case !validHost(u.Host):
+	if strings.HasPrefix(u.Host, "-") {
+		return errOption
+	}
+	if !validHost(u.Host) {
 		return reason("its host is malformed")
-	case strings.Trim(u.Path, "/") == "":
-		return reason("it has no path")
-	case strings.ContainsFunc(u.Path+u.User+u.Password, func(r rune) bool { return r < ' ' || (r >= 0x7f && r < 0xa0) }):
-		return reason("it holds a control character")
-	case u.Scheme == SSH && strings.ContainsAny(u.User, "/:@[]%?#\\ "):
-		return reason("its user is malformed")
-	case u.Scheme == SSH && u.Password != "":
-		return reason("an ssh URL carries no password: use a secret with a key")
-	case u.Scheme == HTTP && u.Password != "":
-		return reason("a password would be sent in clear: use https")
 	}
 	return nil
 }

@@ -44,7 +44,7 @@ func TestCheck(t *testing.T) {
 func TestCheckRelease(t *testing.T) {
 	for release, ok := range map[string]bool{
 		"1": true, "10": true, "1.el7": true, "1_2": true, "1.2.3a": true, "1a": true, "01": true,
-		"": false, "el7": false, "1-2": false, "1.": false, "1..2": false, "1 ": false, "1\n": false, "$R": false, ".1": false,
+		"": false, "el7": false, "1-2": false, "1.": false, "1..2": false, "1 x": false, "1\n": false, "$R": false, ".1": false,
 	} {
 		if err := CheckRelease(release, false); (err == nil) != ok {
 			t.Errorf("CheckRelease(%q): %v", release, err)

@@ -84,7 +84,7 @@ func Run(ctx context.Context, o Options) (workspace.Prepare, error) {
 
 // start reads what the earlier stages left.
 func (o Options) start() (*preparation, error) {
-	o.Env = o.Env.WithDefaults()
+	o.Env = o.WithDefaults()
 	if o.RepoConfig == "" {
 		o.RepoConfig = repoconfig.DefaultName
 	}

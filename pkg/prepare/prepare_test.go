@@ -24,7 +24,7 @@ const original = "FROM fedora\nLABEL name=\"test/app\" \\\n      version=1.0 \\\
 var bumped = strings.Replace(original, `"9.el7"`, `"10.el7"`, 1)
 
 // prepared is a workspace after clone and detect-base.
-func prepared(t *testing.T, repo *gittest.Repo, url string, change func(*clone.Options)) Options {
+func prepared(t *testing.T, url string, change func(*clone.Options)) Options {
 	t.Helper()
 	env := step.Env{Retry: retry.Policy{Attempts: 4, First: time.Millisecond, Max: 5 * time.Millisecond}}
 	o := clone.Options{Env: env, Workspace: workspace.Dir(t.TempDir()), GitURL: url, GitBranch: "main"}
@@ -43,7 +43,7 @@ func prepared(t *testing.T, repo *gittest.Repo, url string, change func(*clone.O
 
 func local(t *testing.T, repo *gittest.Repo) Options {
 	t.Helper()
-	return prepared(t, repo, repo.URL(), nil)
+	return prepared(t, repo.URL(), nil)
 }
 
 func TestUserBuild(t *testing.T) {
@@ -153,10 +153,10 @@ func overTransport(t *testing.T, repo *gittest.Repo, transport string) Options {
 	switch transport {
 	case "https":
 		web := gittest.ServeHTTPS(t, root, gittest.HTTPSOptions{PushAuth: true})
-		return prepared(t, repo, web.URL(name), func(o *clone.Options) { o.CAFile, o.GitSecretDir = web.CAFile, web.Secret() })
+		return prepared(t, web.URL(name), func(o *clone.Options) { o.CAFile, o.GitSecretDir = web.CAFile, web.Secret() })
 	case "ssh":
 		sshd := gittest.ServeSSH(t)
-		return prepared(t, repo, sshd.URL(repo.Dir), func(o *clone.Options) { o.GitSecretDir = sshd.Secret() })
+		return prepared(t, sshd.URL(repo.Dir), func(o *clone.Options) { o.GitSecretDir = sshd.Secret() })
 	default:
 		return local(t, repo)
 	}
@@ -353,7 +353,7 @@ func TestBeforeBuildFollowsTheBranch(t *testing.T) {
 func TestPushRefused(t *testing.T) {
 	repo := gittest.New(t, map[string]string{"Dockerfile": original})
 	hook := filepath.Join(repo.Dir, "hooks", "pre-receive")
-	if err := os.WriteFile(hook, []byte("#!/bin/sh\necho the branch is protected >&2\nexit 1\n"), 0o755); err != nil { //nolint:gosec // a hook is executable
+	if err := os.WriteFile(hook, []byte("#!/bin/sh\necho the branch is protected >&2\nexit 1\n"), 0o755); err != nil {
 		t.Fatal(err)
 	}
 	for _, transport := range []string{"file", "https", "ssh"} {

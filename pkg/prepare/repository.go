@@ -81,13 +81,13 @@ func (r *repository) dockerfile(commit git.Hash, name string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	real, entry, err := r.resolve(c.Tree, name)
+	actual, entry, err := r.resolve(c.Tree, name)
 	if err != nil {
 		return nil, err
 	}
 	data, err := r.object(plumbing.BlobObject, entry.Hash)
 	if err == nil && len(data) > dockerfile.MaxSize {
-		err = failure.New(failure.InvalidInput, "%s is larger than %d bytes", real, dockerfile.MaxSize)
+		err = failure.New(failure.InvalidInput, "%s is larger than %d bytes", actual, dockerfile.MaxSize)
 	}
 	return data, err
 }
@@ -283,7 +283,7 @@ func (r *repository) refreshIndex(commit git.Hash, name string) error {
 	if err != nil {
 		return err
 	}
-	real, entry, err := r.resolve(c.Tree, name)
+	actual, entry, err := r.resolve(c.Tree, name)
 	if err != nil {
 		return err
 	}
@@ -291,15 +291,15 @@ func (r *repository) refreshIndex(commit git.Hash, name string) error {
 	if err != nil {
 		return failure.New(failure.Storage, "reading git's index: %w", err)
 	}
-	e, err := index.Entry(real)
+	e, err := index.Entry(actual)
 	if err != nil {
 		return failure.New(failure.Storage, "reading git's index: %w", err)
 	}
-	info, err := os.Lstat(filepath.Join(r.dir, filepath.FromSlash(real)))
+	info, err := os.Lstat(filepath.Join(r.dir, filepath.FromSlash(actual)))
 	if err != nil {
-		return failure.New(failure.Storage, "reading %s: %w", real, err)
+		return failure.New(failure.Storage, "reading %s: %w", actual, err)
 	}
-	e.Hash, e.ModifiedAt, e.Size = entry.Hash, info.ModTime(), uint32(info.Size()) //nolint:gosec // git truncates
+	e.Hash, e.ModifiedAt, e.Size = entry.Hash, info.ModTime(), uint32(info.Size())
 	if err := r.store.SetIndex(index); err != nil {
 		return failure.New(failure.Storage, "writing git's index: %w", err)
 	}
@@ -345,12 +345,12 @@ func (r *repository) collect(commit git.Hash, name string) error {
 	if err != nil {
 		return err
 	}
-	real, entry, err := r.resolve(c.Tree, name)
+	actual, entry, err := r.resolve(c.Tree, name)
 	if err != nil {
 		return err
 	}
 	r.made[commit], r.made[c.Tree], r.made[entry.Hash] = true, true, true
-	for dir := path.Dir(real); dir != "."; dir = path.Dir(dir) {
+	for dir := path.Dir(actual); dir != "."; dir = path.Dir(dir) {
 		sub, err := r.entry(c.Tree, dir)
 		if err != nil {
 			return err

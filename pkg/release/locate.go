@@ -20,7 +20,7 @@ func locate(text []byte, first, last, index int) (start, end int, ok bool) {
 	chars = skip(chars, func(c byte) bool { return !isSpace(c) }) // LABEL or ENV
 	chars = skip(chars, isSpace)
 	escape := escapeOf(text)
-	value := chars
+	var value []char
 	if word, rest := nextWord(chars, escape); !bytes.ContainsRune(plain(word), '=') {
 		value = skip(rest, isSpace) // the old form: NAME VALUE
 	} else {

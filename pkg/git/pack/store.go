@@ -216,7 +216,7 @@ func (p *Pack) writeIndex(name string) error {
 		for next < len(p.named) && int(p.named[next].hash[0]) <= first {
 			next++
 		}
-		w.uint32(uint32(next)) //nolint:gosec // bounded by Limits.Objects
+		w.uint32(uint32(next))
 	}
 	for _, e := range p.named {
 		w.bytes(e.hash[:])
@@ -227,14 +227,14 @@ func (p *Pack) writeIndex(name string) error {
 	var large []int64
 	for _, e := range p.named {
 		if e.offset < 1<<31 {
-			w.uint32(uint32(e.offset)) //nolint:gosec // checked
+			w.uint32(uint32(e.offset))
 			continue
 		}
-		w.uint32(1<<31 | uint32(len(large))) //nolint:gosec // bounded by Limits.Objects
+		w.uint32(1<<31 | uint32(len(large)))
 		large = append(large, e.offset)
 	}
 	for _, offset := range large {
-		w.bytes(binary.BigEndian.AppendUint64(nil, uint64(offset))) //nolint:gosec // an offset is not negative
+		w.bytes(binary.BigEndian.AppendUint64(nil, uint64(offset)))
 	}
 	w.bytes(p.sum[:])
 	if err := w.finish(); err != nil {

@@ -120,12 +120,12 @@ func (s *stream) finish(parsed error) (Hash, error) {
 	if parsed != nil {
 		// The pump ends by itself: Receive's caller closes the connection, and nobody takes more chunks.
 		go func() {
-			for range s.chunks { //nolint:revive // drained so that the pump sees the end
+			for range s.chunks {
 			}
 		}()
 		return Hash{}, parsed
 	}
-	for range s.chunks { //nolint:revive // only the checksum is left
+	for range s.chunks {
 	}
 	<-s.done
 	var sum Hash

@@ -26,7 +26,7 @@ func (p *Plan) writeIndex(name string) error {
 	w := bufio.NewWriterSize(io.MultiWriter(pending, sum), 256<<10)
 	order := slices.Clone(p.files)
 	slices.SortFunc(order, func(a, b *file) int { return strings.Compare(a.path, b.path) })
-	head := binary.BigEndian.AppendUint32([]byte("DIRC\x00\x00\x00\x02"), uint32(len(order))) //nolint:gosec // bounded by maxFiles
+	head := binary.BigEndian.AppendUint32([]byte("DIRC\x00\x00\x00\x02"), uint32(len(order)))
 	_, err = w.Write(head)
 	for _, f := range order {
 		if err == nil {
@@ -52,18 +52,18 @@ func (p *Plan) writeIndex(name string) error {
 func (f *file) indexEntry() []byte {
 	b := make([]byte, 0, 72+len(f.path))
 	put := func(v uint32) { b = binary.BigEndian.AppendUint32(b, v) }
-	put(uint32(f.stat.Ctim.Sec))  //nolint:gosec // git truncates
-	put(uint32(f.stat.Ctim.Nsec)) //nolint:gosec // below 10^9
-	put(uint32(f.stat.Mtim.Sec))  //nolint:gosec // git truncates
-	put(uint32(f.stat.Mtim.Nsec)) //nolint:gosec // below 10^9
-	put(uint32(f.stat.Dev))       //nolint:gosec // git truncates
-	put(uint32(f.stat.Ino))       //nolint:gosec // git truncates
+	put(uint32(f.stat.Ctim.Sec))
+	put(uint32(f.stat.Ctim.Nsec))
+	put(uint32(f.stat.Mtim.Sec))
+	put(uint32(f.stat.Mtim.Nsec))
+	put(uint32(f.stat.Dev))
+	put(uint32(f.stat.Ino))
 	put(f.mode)
 	put(f.stat.Uid)
 	put(f.stat.Gid)
-	put(uint32(f.stat.Size)) //nolint:gosec // git truncates
+	put(uint32(f.stat.Size))
 	b = append(b, f.hash[:]...)
-	b = binary.BigEndian.AppendUint16(b, uint16(min(len(f.path), 0xfff))) //nolint:gosec // bounded
+	b = binary.BigEndian.AppendUint16(b, uint16(min(len(f.path), 0xfff)))
 	b = append(b, f.path...)
 	for pad := 8 - len(b)%8; pad > 0; pad-- { // one to eight NULs
 		b = append(b, 0)

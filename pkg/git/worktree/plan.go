@@ -190,7 +190,7 @@ func (p *Plan) addFile(mode uint32, full string, hash Hash) error {
 }
 
 func makeDir(root, name string) error {
-	if err := os.Mkdir(filepath.Join(root, name), 0o755); err != nil { //nolint:gosec // the mode that git gives; sources are no secret
+	if err := os.Mkdir(filepath.Join(root, name), 0o755); err != nil {
 		return failure.New(failure.Storage, "writing the sources: %w", err)
 	}
 	return nil
