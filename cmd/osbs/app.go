@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -47,8 +48,8 @@ func (p *program) run(ctx context.Context, args []string) int {
 	if err == nil {
 		return 0
 	}
-	if ctx.Err() != nil && failure.KindOf(err) == failure.Cancelled {
-		err = fmt.Errorf("%w", err) // said by the command, or plainly interrupted
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		err = errInterrupted
 	}
 	fmt.Fprintf(p.stderr, "osbs: %s\n", cleanLines(err.Error()))
 	return failure.KindOf(err).ExitCode()
@@ -75,7 +76,7 @@ func (p *program) app() *cli.App {
 		Writer: p.stdout, ErrWriter: p.stderr,
 		DisableSliceFlagSeparator: true,
 		ExitErrHandler:            func(*cli.Context, error) {},
-		Action:                    func(c *cli.Context) error { return cli.ShowAppHelp(c) },
+		Action:                    cli.ShowAppHelp,
 		Flags: []cli.Flag{
 			text(flagConfig, "`FILE` to read instead of ~/.osbs.conf or /etc/osbs.conf"),
 			text(flagInstance, "section of osbs.conf that says where builds run; local is built in", "i"),

@@ -52,7 +52,7 @@ func (p *program) build(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	defer s.Close() //nolint:errcheck // what could fail is known from the build
+	defer s.Close()
 	request, err := s.request(c)
 	if err != nil {
 		return err

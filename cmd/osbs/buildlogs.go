@@ -23,7 +23,7 @@ func (p *program) buildLogs(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	defer s.Close() //nolint:errcheck // nothing was begun
+	defer s.Close()
 	w := p.stdout
 	if p.stdoutTTY {
 		w = report.CleanWriter(w)

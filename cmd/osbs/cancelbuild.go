@@ -18,7 +18,7 @@ func (p *program) cancelBuildCommand() *cli.Command {
 			if err != nil {
 				return err
 			}
-			defer s.Close() //nolint:errcheck // nothing was begun
+			defer s.Close()
 			if err := s.Cancel(c.Context, args[0]); err != nil {
 				return err
 			}

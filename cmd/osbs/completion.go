@@ -108,7 +108,7 @@ func (p *program) candidates(ctx context.Context, app *cli.App, before []string,
 }
 
 func commandNames(app *cli.App) []string {
-	var names []string
+	names := make([]string, 0, len(app.Commands))
 	for _, c := range app.Commands {
 		names = append(names, c.Name)
 	}
@@ -159,7 +159,7 @@ func (p *program) buildNames(ctx context.Context, filter osbs.Filter) []string {
 	if err != nil {
 		return nil
 	}
-	defer instance.Close() //nolint:errcheck // nothing was begun
+	defer instance.Close()
 	builds, err := instance.List(ctx, filter)
 	if err != nil {
 		return nil

@@ -14,7 +14,7 @@ func (p *program) getBuildCommand() *cli.Command {
 			if err != nil {
 				return err
 			}
-			defer s.Close() //nolint:errcheck // nothing was begun
+			defer s.Close()
 			b, err := s.Get(c.Context, args[0])
 			if err != nil {
 				return err

@@ -25,7 +25,7 @@ func (p *program) importImage(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	defer s.Close() //nolint:errcheck // what could fail is known from the import
+	defer s.Close()
 	began := osbs.Build{Created: p.now()}
 	imported, err := s.ImportImage(c.Context, args[0], c.String("tag"))
 	if err != nil {

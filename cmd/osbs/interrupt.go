@@ -15,10 +15,13 @@ import (
 var errInterrupted = failure.New(failure.Cancelled, "interrupted")
 
 // interruptible is ctx until the first SIGINT or SIGTERM, which lets what runs end cleanly. A second one ends the process at once.
+// That nobody reads the output any more ends nothing: a build goes on without being shown.
 func interruptible(ctx context.Context, stderr io.Writer) (context.Context, func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	broken := make(chan os.Signal, 1)
+	signal.Notify(broken, syscall.SIGPIPE) // the write fails then, and programs that a build starts do not inherit it
 	go func() {
 		if _, open := <-signals; !open {
 			return
@@ -31,6 +34,7 @@ func interruptible(ctx context.Context, stderr io.Writer) (context.Context, func
 	}()
 	return ctx, func() {
 		signal.Stop(signals)
+		signal.Stop(broken)
 		close(signals)
 		cancel(nil)
 	}

@@ -17,7 +17,7 @@ func (p *program) listBuildConfigsCommand() *cli.Command {
 			if err != nil {
 				return err
 			}
-			defer s.Close() //nolint:errcheck // nothing was begun
+			defer s.Close()
 			configs, err := s.BuildConfigs(c.Context)
 			if err != nil {
 				return err

@@ -36,7 +36,7 @@ func (p *program) listBuilds(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	defer s.Close() //nolint:errcheck // nothing was begun
+	defer s.Close()
 	all, err := s.List(c.Context, osbs.Filter{Running: c.Bool("running")})
 	if err != nil {
 		return err

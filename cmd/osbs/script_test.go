@@ -87,7 +87,7 @@ func scriptRepo(ts *testscript.TestScript, _ bool, args []string) {
 	if name == "base" {
 		shell, err := os.ReadFile(ts.Getenv("BUSYBOX"))
 		ts.Check(err)
-		ts.Check(os.WriteFile(filepath.Join(dir, "busybox"), shell, 0o755)) //nolint:gosec // a program
+		ts.Check(os.WriteFile(filepath.Join(dir, "busybox"), shell, 0o755))
 	}
 	git(ts, dir, "init", "-q")
 	git(ts, dir, "remote", "add", "origin", bare)

@@ -33,7 +33,7 @@ func (p *program) serve(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	defer s.Close() //nolint:errcheck // nothing was begun
+	defer s.Close()
 	instance, ok := s.Instance.(server)
 	if !ok {
 		return failure.New(failure.Usage, "instance %s has no registry of its own", s.config.Instance)

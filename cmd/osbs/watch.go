@@ -24,7 +24,7 @@ func (p *program) watchBuild(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	defer s.Close() //nolint:errcheck // nothing was begun
+	defer s.Close()
 	follower := report.NewFollower(s.text, args[0], report.NoLines, nil)
 	var last osbs.Build
 	for event, err := range s.Watch(c.Context, args[0]) {
@@ -45,7 +45,7 @@ func (p *program) watchBuild(c *cli.Context) error {
 
 // stopped is err, unless it is that somebody wants to see no more.
 func stopped(c *cli.Context, err error) error {
-	if c.Context.Err() != nil {
+	if c.Err() != nil {
 		return errInterrupted
 	}
 	return err
@@ -67,11 +67,11 @@ func (p *program) watchBuilds(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	defer s.Close() //nolint:errcheck // nothing was begun
+	defer s.Close()
 	known := map[string]bool{}
 	for event, err := range s.Watch(c.Context, "") {
 		if err != nil {
-			if c.Context.Err() != nil {
+			if c.Err() != nil {
 				return nil
 			}
 			return err

@@ -90,8 +90,9 @@ func gone(name string) (string, bool) {
 
 // closest is the known key that name is probably meant to be, empty if none is near.
 func closest(name string) string {
-	var names []string
-	for _, k := range keys() {
+	all := keys()
+	names := make([]string, 0, len(all))
+	for _, k := range all {
 		names = append(names, k.name)
 	}
 	return Nearest(name, names)

@@ -57,8 +57,9 @@ func DefaultColumns() []string {
 
 // Columns are all that list-builds can show.
 func Columns() []string {
-	var names []string
-	for _, c := range columns() {
+	all := columns()
+	names := make([]string, 0, len(all))
+	for _, c := range all {
 		names = append(names, c.name)
 	}
 	return names
@@ -242,12 +243,9 @@ func (p *Printer) stages(b osbs.Build) {
 
 // stageLine is `clone  0.4s  main at 1234`.
 func (p *Printer) stageLine(s osbs.StageStatus) string {
-	spent := ""
-	switch {
-	case s.State == osbs.Complete && s.Started != nil && s.Finished != nil:
+	spent := string(s.State)
+	if s.State == osbs.Complete && s.Started != nil && s.Finished != nil {
 		spent = Spent(s.Finished.Sub(*s.Started))
-	default:
-		spent = string(s.State)
 	}
 	line := p.paint(colourOf(s.State), fmt.Sprintf("%-12s", s.Name)) + fmt.Sprintf(" %8s", spent)
 	if s.Note != "" {
@@ -325,7 +323,8 @@ func (p *Printer) Import(i workspace.Import) {
 
 // BuildConfigs lists build configs, one a line.
 func (p *Printer) BuildConfigs(configs []buildconfig.BuildConfig) {
-	rows := [][]string{{"NAME", "GIT URL", "BRANCH", "BUILT ON", "IMAGESTREAM", "LAST BUILD"}}
+	rows := make([][]string, 0, 1+len(configs))
+	rows = append(rows, []string{"NAME", "GIT URL", "BRANCH", "BUILT ON", "IMAGESTREAM", "LAST BUILD"})
 	for _, c := range configs {
 		on := make([]string, 0, len(c.Triggers))
 		for _, t := range c.Triggers {

@@ -234,7 +234,7 @@ func (l *logLines) close(failure *osbs.Failure) {
 
 // take returns the complete lines that are to be shown.
 func (l *logLines) take(which LogLines) []string {
-	var out []string
+	out := make([]string, 0, len(l.ready))
 	for _, line := range l.ready {
 		isHeader := header.MatchString(line.text)
 		switch {

@@ -260,7 +260,7 @@ func FuzzFollow(f *testing.F) {
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("lines differ (-want +got):\n%s", diff)
 		}
-		if strings.ContainsAny(out.String(), "\x1b\x07\x9b") {
+		if strings.ContainsAny(out.String(), "\x1b\x07\u009b") {
 			t.Error("a control character came through")
 		}
 	})
