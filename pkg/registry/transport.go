@@ -41,8 +41,8 @@ type network struct {
 	insecureHosts hostSet
 	// plainHosts are those that a URI with http:// names: TLS is not even tried with them.
 	plainHosts hostSet
-	secure        *http.Transport
-	insecure      *http.Transport
+	secure     *http.Transport
+	insecure   *http.Transport
 }
 
 func newNetwork(insecure hostSet, roots *x509.CertPool, addresses map[string]string) *network {
