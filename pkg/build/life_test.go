@@ -166,6 +166,19 @@ func TestKilledAnywhere(t *testing.T) {
 	}
 }
 
+// Layers that were written before the machine started may be damaged, and are made again.
+func TestAfterReboot(t *testing.T) {
+	l := newLab(t)
+	l.mustBuild(simple, hello())
+	l.do(os.WriteFile(filepath.Join(l.storage, "boot"), []byte("another"), 0o600))
+	layers := filepath.Join(l.storage, "graph", "overlay-layers", "layers.json")
+	l.do(os.WriteFile(layers, nil, 0o600))
+	l.mustBuild(simple+"RUN true\n", hello())
+	if strings.Contains(l.output.String(), "Using cache") {
+		t.Errorf("layers from before were used:\n%s", l.output)
+	}
+}
+
 // Without CAP_SYS_ADMIN the engine makes a user namespace.
 func TestUserNamespace(t *testing.T) {
 	l := newLab(t)

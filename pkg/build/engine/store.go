@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -8,6 +9,7 @@ import (
 	"strconv"
 
 	"go.podman.io/storage"
+	"go.podman.io/storage/pkg/ioutils"
 	"go.podman.io/storage/pkg/unshare"
 	"golang.org/x/sys/unix"
 
@@ -69,7 +71,16 @@ func isolateMounts(b wire.Build) error {
 const contextDir = "context"
 
 // openStore opens the storage, and repairs it if nobody else uses it.
+//
+// Nothing is forced to the disk: that took longer than a small build. What was written before the machine last started may therefore
+// be damaged, and is made again.
 func openStore(b wire.Build) (storage.Store, error) {
+	ioutils.SetDefaultOptions(ioutils.AtomicFileWriterOptions{NoSync: true})
+	if b.Repair {
+		if err := forgetEarlierBoot(b); err != nil {
+			return nil, failure.New(failure.Storage, "clearing the storage: %w", err)
+		}
+	}
 	store, err := getStore(b)
 	if err != nil {
 		return nil, failure.New(failure.Storage, "opening the storage: %w", err)
@@ -86,6 +97,25 @@ func openStore(b wire.Build) (storage.Store, error) {
 	return store, nil
 }
 
+// forgetEarlierBoot removes layers that were written before the machine started.
+func forgetEarlierBoot(b wire.Build) error {
+	id, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		return err
+	}
+	mark := filepath.Join(b.Storage, "boot")
+	if last, err := os.ReadFile(mark); err == nil && bytes.Equal(last, id) {
+		return nil
+	}
+	if err := os.RemoveAll(graph(b)); err != nil {
+		return err
+	}
+	return os.WriteFile(mark, id, 0o600)
+}
+
+// graph is where the library keeps layers and images.
+func graph(b wire.Build) string { return filepath.Join(b.Storage, "graph") }
+
 // getStore takes the driver that was asked for, else overlay, else vfs, which is slow and works everywhere.
 func getStore(b wire.Build) (storage.Store, error) {
 	drivers := []string{b.Driver}
@@ -95,7 +125,7 @@ func getStore(b wire.Build) (storage.Store, error) {
 	var errs []error
 	for _, driver := range drivers {
 		store, err := storage.GetStore(storage.StoreOptions{
-			RunRoot: filepath.Join(b.Temp, "run"), GraphRoot: filepath.Join(b.Storage, "graph"), GraphDriverName: driver,
+			RunRoot: filepath.Join(b.Temp, "run"), GraphRoot: graph(b), GraphDriverName: driver,
 		})
 		if err == nil {
 			return store, nil
