@@ -110,7 +110,7 @@ func forgetEarlierBoot(b wire.Build) error {
 	if err := os.RemoveAll(graph(b)); err != nil {
 		return err
 	}
-	return os.WriteFile(mark, id, 0o600)
+	return os.WriteFile(mark, id, 0o600) //nolint:gosec // the storage is where whoever starts the build says
 }
 
 // graph is where the library keeps layers and images.
