@@ -63,7 +63,7 @@ type Config struct {
 
 	// LockPolicy is what a user's build does when another of its build config runs; empty means lock.Fail.
 	LockPolicy lock.Policy
-	// LockTimeout bounds how long a build waits for its turn; 0 means as long as it takes.
+	// LockTimeout bounds how long a user's build waits for its turn; 0 means as long as it takes.
 	LockTimeout time.Duration
 	// RepoConfig is the name of the repo config file; empty means .osbs-repo-config.
 	RepoConfig string

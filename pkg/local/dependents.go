@@ -174,7 +174,7 @@ func (i *Instance) plannedBuild(rec record, bc *buildconfig.BuildConfig) (rebuil
 		return b, false
 	}
 	if !rec.State.Ended() {
-		switch alive := rec.Owner.alive(); {
+		switch alive := i.records.alive(rec); {
 		case alive:
 			b.State = rebuild.BuildRunning
 		case rec.Autorebuild, bc != nil && bc.ImageStream != "" && rec.locked():

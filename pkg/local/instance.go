@@ -14,6 +14,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/osbs-tekton/osbs/internal/process"
 	"github.com/osbs-tekton/osbs/pkg/buildconfig"
 	"github.com/osbs-tekton/osbs/pkg/buildconfig/filestore"
 	"github.com/osbs-tekton/osbs/pkg/failure"
@@ -60,7 +61,11 @@ func Open(_ context.Context, conf Config) (*Instance, error) {
 	if err := dir.open(); err != nil {
 		return nil, err
 	}
-	self, err := thisProcess()
+	seen, err := process.NewObserver()
+	if err != nil {
+		return nil, err
+	}
+	self, err := seen.Identify(os.Getpid())
 	if err != nil {
 		return nil, err
 	}
@@ -72,7 +77,7 @@ func Open(_ context.Context, conf Config) (*Instance, error) {
 	close(idle)
 	return &Instance{
 		conf: conf, dir: dir, targets: targets, embedded: embedded, locks: locks, configs: filestore.New(dir.buildConfigs()),
-		records: records{dir: dir, self: self, log: conf.Log},
+		records: records{dir: dir, self: self, seen: seen, log: conf.Log},
 		slots:   make(chan struct{}, conf.Parallel), jobs: map[string]*job{}, idle: idle,
 	}, nil
 }

@@ -17,6 +17,7 @@ import (
 
 	"github.com/google/renameio/v2"
 
+	"github.com/osbs-tekton/osbs/internal/process"
 	"github.com/osbs-tekton/osbs/pkg/failure"
 	"github.com/osbs-tekton/osbs/pkg/osbs"
 	"github.com/osbs-tekton/osbs/pkg/workspace"
@@ -25,7 +26,7 @@ import (
 // record is a build as it is kept in builds/<name>/build.json. Its one writer is the process that runs the build.
 type record struct {
 	osbs.Build
-	Owner process `json:"owner"`
+	Owner process.ID `json:"owner"`
 	// BaseDigests are what an autorebuild is built from, by ImageStreamTag.
 	BaseDigests map[string]string `json:"baseDigests,omitempty"`
 	// Interrupted says that the build was cancelled only because its process ended.
@@ -48,14 +49,18 @@ var validName = regexp.MustCompile(`^[a-z0-9]([-a-z0-9.]{0,126}[a-z0-9])?$`)
 // records keeps the records of all builds.
 type records struct {
 	dir  dataDir
-	self process
+	self process.ID
+	seen *process.Observer
 	log  *slog.Logger
 }
+
+// alive says whether the process that runs the build, or ran it, still does.
+func (r records) alive(rec record) bool { return r.seen.Alive(rec.Owner) }
 
 // view is what people see of the record: a build whose process is gone has failed, whatever its record says.
 func (r records) view(rec record) osbs.Build {
 	b := rec.Build
-	if b.State.Ended() || rec.Owner.alive() {
+	if b.State.Ended() || r.alive(rec) {
 		return b
 	}
 	end := r.lastSign(rec)

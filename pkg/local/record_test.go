@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/osbs-tekton/osbs/internal/process"
 	"github.com/osbs-tekton/osbs/pkg/failure"
 	"github.com/osbs-tekton/osbs/pkg/osbs"
 )
@@ -21,11 +22,15 @@ func newRecords(t *testing.T) records {
 	if err := dir.open(); err != nil {
 		t.Fatal(err)
 	}
-	self, err := thisProcess()
+	seen, err := process.NewObserver()
 	if err != nil {
 		t.Fatal(err)
 	}
-	return records{dir: dir, self: self, log: slog.New(slog.DiscardHandler)}
+	self, err := seen.Identify(os.Getpid())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return records{dir: dir, self: self, seen: seen, log: slog.New(slog.DiscardHandler)}
 }
 
 func sample(name string, created time.Time, state osbs.State) record {
@@ -169,28 +174,5 @@ func TestBuildOfDeadProcessHasFailed(t *testing.T) {
 	}
 	if rec.Stages[1].State != osbs.Running {
 		t.Error("the record itself was changed")
-	}
-}
-
-func TestProcessIdentity(t *testing.T) {
-	self, err := thisProcess()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for name, c := range map[string]struct {
-		change func(*process)
-		want   bool
-	}{
-		"itself":            {func(*process) {}, true},
-		"another start":     {func(p *process) { p.Start = "1" }, false},
-		"another boot":      {func(p *process) { p.BootID = "x" }, false},
-		"none":              {func(p *process) { p.PID = 0 }, false},
-		"another namespace": {func(p *process) { p.Namespace = "x"; p.PID = 1 << 30 }, true},
-	} {
-		p := self
-		c.change(&p)
-		if got := p.alive(); got != c.want {
-			t.Errorf("%s: alive %v", name, got)
-		}
 	}
 }

@@ -96,9 +96,13 @@ func (r *run) lock(ctx context.Context) (outcome, error) {
 		}
 	}
 	rec := r.job.record()
+	timeout := r.conf.LockTimeout
+	if r.auto {
+		timeout = 0 // nobody waits for it, and a rebuild that gave up would not be tried again
+	}
 	held, err := lock.Run(ctx, lock.Options{
 		Env: r.env, Workspace: r.workspace, Locker: r.locks, BuildConfigs: r.configs, BuildConfig: rec.BuildConfig,
-		Holder: r.holder, Policy: policy, Timeout: r.conf.LockTimeout, Created: rec.Created, Autorebuild: r.auto,
+		Holder: r.holder, Policy: policy, Timeout: timeout, Created: rec.Created, Autorebuild: r.auto,
 		Scratch: r.request.Scratch, Isolated: r.request.Isolated, Parameters: r.parameters(r.request), BaseDigests: r.pinned,
 	})
 	if err != nil {

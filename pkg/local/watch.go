@@ -120,7 +120,7 @@ func (w *watcher) changed(name string) bool {
 // orphaned says whether the build's process is gone.
 func (w *watcher) orphaned(name string) bool {
 	rec, err := w.instance.records.get(name)
-	return err != nil || !rec.Owner.alive()
+	return err != nil || !w.instance.records.alive(rec)
 }
 
 func sameProgress(a, b osbs.Build) bool {

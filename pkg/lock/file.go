@@ -9,12 +9,12 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/gofrs/flock"
 	"github.com/google/renameio/v2"
 
+	"github.com/osbs-tekton/osbs/internal/process"
 	"github.com/osbs-tekton/osbs/pkg/failure"
 )
 
@@ -33,7 +33,7 @@ const (
 // holder is alive as long as its process runs, so a killed one needs no clean-up.
 type File struct {
 	dir  string
-	seen *observer
+	seen *process.Observer
 	poll time.Duration
 }
 
@@ -41,7 +41,7 @@ var _ Locker = (*File)(nil)
 
 // NewFile returns the locks of a directory, which is created when a lock is taken. It must not be shared between machines.
 func NewFile(dir string) (*File, error) {
-	seen, err := newObserver("/proc")
+	seen, err := process.NewObserver()
 	if err != nil {
 		return nil, err
 	}
@@ -53,7 +53,7 @@ func (f *File) Acquire(ctx context.Context, name string, r Request) error {
 	if r.UID == "" || r.Build == "" {
 		return failure.New(failure.Usage, "the holder of a lock needs a name and a UID")
 	}
-	p, err := f.seen.identify(r.PID)
+	p, err := f.seen.Identify(r.PID)
 	if err != nil {
 		return err
 	}
@@ -91,7 +91,7 @@ func (f *File) giveUp(ctx context.Context, name string, holder Holder, why error
 func (f *File) try(ctx context.Context, name string, e entry, policy Policy) (result, error) {
 	var res result
 	err := f.change(ctx, name, func(s *state) (bool, error) {
-		s.bury(f.seen.alive)
+		s.bury(f.seen.Alive)
 		before := s.Next
 		var by string
 		res, by = s.try(e, policy, time.Now().UTC())
@@ -128,7 +128,7 @@ func (f *File) Holder(_ context.Context, name string) (*Holder, error) {
 		return nil, err
 	}
 	s, err := readState(path)
-	if err != nil || s.Holder == nil || !f.seen.alive(s.Holder.Process) {
+	if err != nil || s.Holder == nil || !f.seen.Alive(s.Holder.Process) {
 		return nil, err
 	}
 	return &s.Holder.Holder, nil
@@ -144,7 +144,7 @@ func (f *File) Waiting(_ context.Context, name string) ([]Holder, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.bury(f.seen.alive)
+	s.bury(f.seen.Alive)
 	return s.waiters(), nil
 }
 
@@ -218,6 +218,3 @@ func writeState(path string, s *state) error {
 	}
 	return nil
 }
-
-// isGone says that a process ended while its file was being read.
-func isGone(err error) bool { return errors.Is(err, syscall.ESRCH) }

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/osbs-tekton/osbs/internal/process"
 	"github.com/osbs-tekton/osbs/pkg/failure"
 )
 
@@ -200,24 +201,24 @@ func TestCancelledWaiterLeaves(t *testing.T) {
 
 func TestHolderThatIsGone(t *testing.T) {
 	t.Parallel()
-	alive, err := newObserver("/proc")
+	alive, err := process.NewObserver()
 	if err != nil {
 		t.Fatal(err)
 	}
-	self, err := alive.identify(os.Getpid())
+	self, err := alive.Identify(os.Getpid())
 	if err != nil {
 		t.Fatal(err)
 	}
 	for name, c := range map[string]struct {
-		change func(*process)
+		change func(*process.ID)
 		free   bool
 	}{
-		"runs":                              {func(*process) {}, false},
-		"number given to another process":   {func(p *process) { p.Start = "1" }, true},
-		"before the last boot":              {func(p *process) { p.Boot = "other" }, true},
-		"no such process":                   {func(p *process) { p.PID = 1 << 30 }, true},
-		"another PID namespace: not seen":   {func(p *process) { p.Namespace, p.PID = "pid:[1]", 1<<30 }, false},
-		"another namespace before the boot": {func(p *process) { p.Namespace, p.Boot = "pid:[1]", "other" }, true},
+		"runs":                              {func(*process.ID) {}, false},
+		"number given to another process":   {func(p *process.ID) { p.Start = "1" }, true},
+		"before the last boot":              {func(p *process.ID) { p.Boot = "other" }, true},
+		"no such process":                   {func(p *process.ID) { p.PID = 1 << 30 }, true},
+		"another PID namespace: not seen":   {func(p *process.ID) { p.Namespace, p.PID = "pid:[1]", 1<<30 }, false},
+		"another namespace before the boot": {func(p *process.ID) { p.Namespace, p.Boot = "pid:[1]", "other" }, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"slices"
 	"time"
+
+	"github.com/osbs-tekton/osbs/internal/process"
 )
 
 // state is what is known of one lock: who holds it and who waits. Its methods are the rules; they know no files.
@@ -19,12 +21,12 @@ type state struct {
 // entry is one build that holds, waits, or was superseded.
 type entry struct {
 	Holder
-	Process     process   `json:"process"`
-	Autorebuild bool      `json:"autorebuild,omitempty"`
-	Created     time.Time `json:"created"`
-	Arrival     int64     `json:"arrival"`
-	Since       time.Time `json:"since,omitzero"`
-	By          string    `json:"supersededBy,omitempty"`
+	Process     process.ID `json:"process"`
+	Autorebuild bool       `json:"autorebuild,omitempty"`
+	Created     time.Time  `json:"created"`
+	Arrival     int64      `json:"arrival"`
+	Since       time.Time  `json:"since,omitzero"`
+	By          string     `json:"supersededBy,omitempty"`
 }
 
 // result is what a build's turn came to.
@@ -38,7 +40,7 @@ const (
 )
 
 // bury takes out whoever is dead. It says whether anything changed.
-func (s *state) bury(alive func(process) bool) bool {
+func (s *state) bury(alive func(process.ID) bool) bool {
 	dead := func(e entry) bool { return !alive(e.Process) }
 	before := len(s.Waiting) + len(s.Superseded)
 	s.Waiting = slices.DeleteFunc(s.Waiting, dead)

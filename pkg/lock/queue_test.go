@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/osbs-tekton/osbs/internal/process"
 )
 
 var epoch = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
@@ -105,7 +107,7 @@ func TestQueueLeavesAndBuries(t *testing.T) {
 	if res, _ := s.try(build("e", 0), Wait, epoch); res != acquired {
 		t.Errorf("the oldest did not get the free lock: %v", res)
 	}
-	if !s.bury(func(p process) bool { return p.PID == 4 }) || s.bury(func(p process) bool { return p.PID == 4 }) {
+	if !s.bury(func(p process.ID) bool { return p.PID == 4 }) || s.bury(func(p process.ID) bool { return p.PID == 4 }) {
 		t.Error("bury does not say whether anything changed")
 	}
 	if diff := cmp.Diff([]string{"d"}, names(s)); diff != "" {

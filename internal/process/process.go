@@ -1,4 +1,5 @@
-package lock
+// Package process tells whether a process that did something earlier still runs, and is not another one with its number.
+package process
 
 import (
 	"bytes"
@@ -9,12 +10,13 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"github.com/osbs-tekton/osbs/pkg/failure"
 )
 
-// process is one process of one boot of one machine, so that a later process with the same number is another one.
-type process struct {
+// ID is one process of one boot of one machine, so that a later process with the same number is another one.
+type ID struct {
 	PID int `json:"pid"`
 	// Start is the process's start in clock ticks after the boot.
 	Start string `json:"start"`
@@ -23,39 +25,37 @@ type process struct {
 	Namespace string `json:"namespace"`
 }
 
-// observer sees processes. There is one for each Locker, since what it reads of itself does not change.
-type observer struct {
-	proc            string
-	boot, namespace string
-}
+// Observer sees processes. One is enough for a program, since what it reads of itself does not change.
+type Observer struct{ boot, namespace string }
 
-func newObserver(proc string) (*observer, error) {
-	boot, err := os.ReadFile(proc + "/sys/kernel/random/boot_id")
+// NewObserver reads what all processes that it sees have in common.
+func NewObserver() (*Observer, error) {
+	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
 	if err != nil {
 		return nil, failure.New(failure.Internal, "reading the boot id: %w", err)
 	}
-	namespace, err := os.Readlink(proc + "/self/ns/pid")
+	namespace, err := os.Readlink("/proc/self/ns/pid")
 	if err != nil {
 		return nil, failure.New(failure.Internal, "reading the PID namespace: %w", err)
 	}
-	return &observer{proc: proc, boot: strings.TrimSpace(string(boot)), namespace: namespace}, nil
+	return &Observer{boot: strings.TrimSpace(string(boot)), namespace: namespace}, nil
 }
 
-// identify describes a process that runs now. That it does not is failure.NotFound.
-func (o *observer) identify(pid int) (process, error) {
+// Identify describes a process that runs now. That it does not is failure.NotFound.
+func (o *Observer) Identify(pid int) (ID, error) {
 	start, running, err := o.start(pid)
 	if err != nil {
-		return process{}, err
+		return ID{}, err
 	}
 	if !running {
-		return process{}, failure.New(failure.NotFound, "process %d, which the build lives in, does not run", pid)
+		return ID{}, failure.New(failure.NotFound, "process %d does not run", pid)
 	}
-	return process{PID: pid, Start: start, Boot: o.boot, Namespace: o.namespace}, nil
+	return ID{PID: pid, Start: start, Boot: o.boot, Namespace: o.namespace}, nil
 }
 
-// alive says whether the process may still run. Of a process in another PID namespace nothing can be seen: while the machine has not
+// Alive says whether the process may still run. Of a process in another PID namespace nothing can be seen: while the machine has not
 // been booted again, it counts as running.
-func (o *observer) alive(p process) bool {
+func (o *Observer) Alive(p ID) bool {
 	if p.Boot != o.boot {
 		return false
 	}
@@ -67,9 +67,9 @@ func (o *observer) alive(p process) bool {
 }
 
 // start is the start time of a process. One that has ended and waits to be reaped does not run.
-func (o *observer) start(pid int) (start string, running bool, err error) {
-	stat, err := os.ReadFile(fmt.Sprintf("%s/%d/stat", o.proc, pid)) //nolint:gosec // a number cannot leave /proc
-	if errors.Is(err, fs.ErrNotExist) || isGone(err) {
+func (o *Observer) start(pid int) (start string, running bool, err error) {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid)) //nolint:gosec // a number cannot leave /proc
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESRCH) {
 		return "", false, nil
 	}
 	if err != nil {
