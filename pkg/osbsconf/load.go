@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/osbs-tekton/osbs/pkg/configparser"
 	"github.com/osbs-tekton/osbs/pkg/failure"
 )
 
@@ -72,14 +73,14 @@ func Load(o Options) (*Config, []string, error) {
 // file is osbs.conf; its name is empty if there is none.
 type file struct {
 	name string
-	*parser
+	*configparser.File
 }
 
 // fail makes a parser's error one that names file and line.
 func (f file) fail(err error) error {
-	var at *lineError
+	var at *configparser.Error
 	if errors.As(err, &at) {
-		return failure.New(failure.Usage, "%s:%d: %w", f.name, at.line, err)
+		return failure.New(failure.Usage, "%s:%d: %w", f.name, at.Line, err)
 	}
 	return failure.New(failure.Usage, "%s: %w", f.name, err)
 }
@@ -94,13 +95,13 @@ func (o Options) read() (file, error) {
 			return file{}, failure.WithHint(failure.New(failure.Usage, "reading osbs.conf: %w", err), "--config names another file")
 		}
 		f := file{name: name}
-		f.parser, err = parse(content)
+		f.File, err = configparser.Parse(content)
 		if err != nil {
 			return file{}, f.fail(err)
 		}
 		return f, nil
 	}
-	return file{parser: &parser{}}, nil
+	return file{File: &configparser.File{}}, nil
 }
 
 // candidates are the files of which the first that exists is read.
@@ -134,17 +135,17 @@ func readBounded(name string) (string, error) {
 // instance chooses the instance, and checks that it is there.
 func (o Options) instance(f file) (string, error) {
 	name := o.Instance
-	general := f.sections[General]
+	general := f.Sections[General]
 	switch {
 	case name != "":
-	case general != nil && general.keys[instanceKey].value != "":
-		name = general.keys[instanceKey].value
-	case f.sections[Default] != nil:
+	case general != nil && general.Keys[instanceKey].Value != "":
+		name = general.Keys[instanceKey].Value
+	case f.Sections[Default] != nil:
 		name = Default
 	default:
 		name = Local
 	}
-	if name == Local || f.sections[name] != nil && name != General && name != defaultSection {
+	if name == Local || f.Sections[name] != nil && name != General && name != configparser.DefaultSection {
 		return name, nil
 	}
 	if f.name == "" {
@@ -152,8 +153,8 @@ func (o Options) instance(f file) (string, error) {
 			"write ~/%s with a section [%.60s], or leave --instance out for the local instance", userFile, name)
 	}
 	known := []string{Local}
-	for _, s := range f.order {
-		if s != General && s != defaultSection && s != Local {
+	for _, s := range f.Order {
+		if s != General && s != configparser.DefaultSection && s != Local {
 			known = append(known, s)
 		}
 	}
@@ -169,10 +170,10 @@ type resolver struct {
 }
 
 // sections are those that count for the instance, the first before the second.
-func (r *resolver) sections() []*section {
-	var out []*section
-	for _, name := range []string{r.instance, General, defaultSection} {
-		if s := r.file.sections[name]; s != nil {
+func (r *resolver) sections() []*configparser.Section {
+	var out []*configparser.Section
+	for _, name := range []string{r.instance, General, configparser.DefaultSection} {
+		if s := r.file.Sections[name]; s != nil {
 			out = append(out, s)
 		}
 	}
@@ -182,10 +183,10 @@ func (r *resolver) sections() []*section {
 // checkKeys refuses keys that nobody knows, and warns about those that have lost their meaning.
 func (r *resolver) checkKeys() error {
 	for _, s := range r.sections() {
-		if s.name == defaultSection { // values for others to refer to may have any name
+		if s.Name == configparser.DefaultSection { // values for others to refer to may have any name
 			continue
 		}
-		for _, name := range s.order {
+		for _, name := range s.Order {
 			if err := r.checkKey(s, name); err != nil {
 				return err
 			}
@@ -194,9 +195,9 @@ func (r *resolver) checkKeys() error {
 	return nil
 }
 
-func (r *resolver) checkKey(s *section, name string) error {
-	at := fmt.Sprintf("%s:%d: ", r.file.name, s.keys[name].line)
-	if name == instanceKey && s.name == General {
+func (r *resolver) checkKey(s *configparser.Section, name string) error {
+	at := fmt.Sprintf("%s:%d: ", r.file.name, s.Keys[name].Line)
+	if name == instanceKey && s.Name == General {
 		return nil
 	}
 	for _, k := range keys() {
@@ -208,7 +209,7 @@ func (r *resolver) checkKey(s *section, name string) error {
 		r.warnings = append(r.warnings, at+name+" has no meaning any more: "+why)
 		return nil
 	}
-	err := failure.New(failure.Usage, "%sunknown key %.60q in [%s]", at, name, s.name)
+	err := failure.New(failure.Usage, "%sunknown key %.60q in [%s]", at, name, s.Name)
 	if near := closest(name); near != "" {
 		return failure.WithHint(err, "did you mean %s?", near)
 	}
@@ -216,10 +217,10 @@ func (r *resolver) checkKey(s *section, name string) error {
 }
 
 // checkScope refuses what is asked of an instance that cannot do it. What [general] says is for whom it concerns.
-func (r *resolver) checkScope(k key, s *section, at, name string) error {
+func (r *resolver) checkScope(k key, s *configparser.Section, at, name string) error {
 	local := r.instance == Local
 	switch {
-	case s.name == General:
+	case s.Name == General:
 		return nil
 	case local && k.scope == onCluster:
 		return failure.New(failure.Usage, "%s%s has no meaning for the local instance, which has no cluster", at, name)
@@ -255,15 +256,15 @@ func (r *resolver) find(k key) (value, bool, error) {
 	}
 	for _, s := range r.sections() {
 		for _, name := range append([]string{k.name}, k.older...) {
-			e, ok := s.keys[name]
+			e, ok := s.Keys[name]
 			if !ok {
 				continue
 			}
-			text, err := r.file.value(s, name)
+			text, err := r.file.Value(s, name)
 			if err != nil {
 				return value{}, false, r.file.fail(err)
 			}
-			v := value{text: text, origin: fmt.Sprintf("%s:%d: %s", r.file.name, e.line, name), dir: filepath.Dir(r.file.name)}
+			v := value{text: text, origin: fmt.Sprintf("%s:%d: %s", r.file.name, e.Line, name), dir: filepath.Dir(r.file.name)}
 			return v.absolute()
 		}
 	}

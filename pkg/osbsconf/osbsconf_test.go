@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/osbs-tekton/osbs/pkg/configparser"
 	"github.com/osbs-tekton/osbs/pkg/failure"
 	"github.com/osbs-tekton/osbs/pkg/registry"
 )
@@ -216,7 +217,7 @@ func TestErrors(t *testing.T) {
 		"lines of a secret":     {"[local]\ngit_secret = a\n b\n", "", "FILE:2: git_secret: the value has more than one line"},
 		"build secret":          {"[local]\nbuild_secret = a\n", "", `FILE:2: build_secret: "a" is not id=path`},
 		"pulp URL":              {"[local]\npulp_url = pulp\n", "", "FILE:2: pulp_url: the value is no URL: it begins with https:// or http://"},
-		"no section":            {"verbose = 1\n", "", "FILE:1: key verbose belongs to no section: put it below [general] or below an instance's section"},
+		"no section":            {"verbose = 1\n", "", "FILE:1: key verbose belongs to no section: put it below a [section]"},
 		"section twice":         {"[a]\n[a]\n", "", "FILE:2: section [a] is there twice, first in line 1"},
 		"key twice":             {"[a]\nx=1\nX=2\n", "", "FILE:3: key x is there twice in [a], first in line 2"},
 		"open section":          {"[a\n", "", `FILE:1: "[a" is no section: a section is written [name]`},
@@ -224,7 +225,7 @@ func TestErrors(t *testing.T) {
 		"no key":                {"[a]\n= x\n", "", `FILE:2: there is no key before the "="`},
 		"control character":     {"[a]\nx = \x1b[2J\n", "", `FILE:2: the line has control characters: "x = \x1b[2J"`},
 		"not UTF-8":             {"[a]\nx = \xff\n", "", "FILE:2: the line is not UTF-8"},
-		"long line":             {"[a]\nx = " + strings.Repeat("x", maxLine), "", "FILE:2: the line is longer than 16384 bytes"},
+		"long line":             {"[a]\nx = " + strings.Repeat("x", configparser.MaxLine), "", "FILE:2: the line is longer than 16384 bytes"},
 		"long value":            {"[a]\nx = " + strings.Repeat("\n "+strings.Repeat("x", 9000), 9), "", "FILE:10: the value of x is longer than 65536 bytes"},
 		"long file":             {strings.Repeat("#\n", maxFile), "", "reading osbs.conf: FILE is larger than 1048576 bytes\nhint: --config names another file"},
 		"circle":                {"[local]\nuser = %(component)s\ncomponent = %(user)s\n", "", "FILE:2: user: values refer to each other more than 10 deep"},
@@ -330,7 +331,7 @@ func FuzzLoad(f *testing.F) {
 			}
 			return
 		}
-		if strings.ContainsAny(c.User+c.GitURL+c.Namespace, "\n\x00\x1b") || len(c.User) > maxValue {
+		if strings.ContainsAny(c.User+c.GitURL+c.Namespace, "\n\x00\x1b") || len(c.User) > configparser.MaxValue {
 			t.Errorf("hostile value came through: %q", c.User)
 		}
 		for _, p := range []string{c.DataDir, c.ArchiveDir, c.RegistryCAFile} {

@@ -7,13 +7,12 @@ package repoconfig
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"strings"
-	"unicode/utf8"
 
+	"github.com/osbs-tekton/osbs/pkg/configparser"
 	"github.com/osbs-tekton/osbs/pkg/failure"
 )
 
@@ -61,13 +60,27 @@ func Read(repository, name string) (Config, error) {
 
 // Parse reads the text of the file; name is for messages.
 func Parse(name string, text []byte) (Config, error) {
-	values, err := parse(text)
+	if len(text) > maxSize {
+		return Config{}, failure.New(failure.InvalidInput, "%s is larger than %d bytes", name, maxSize)
+	}
+	file, err := configparser.Parse(string(text))
+	var at *configparser.Error
+	if errors.As(err, &at) {
+		return Config{}, failure.New(failure.InvalidInput, "%s is malformed: line %d: %w", name, at.Line, err)
+	}
 	if err != nil {
 		return Config{}, failure.New(failure.InvalidInput, "%s is malformed: %w", name, err)
 	}
-	value, ok := values["autorebuild"]["enabled"]
-	if !ok {
+	section := file.Sections["autorebuild"]
+	if section == nil {
 		return Config{Autorebuild: true}, nil
+	}
+	if _, ok := section.Keys["enabled"]; !ok {
+		return Config{Autorebuild: true}, nil
+	}
+	value, err := file.Value(section, "enabled")
+	if err != nil {
+		return Config{}, failure.New(failure.InvalidInput, "%s is malformed: %w", name, err)
 	}
 	switch strings.ToLower(value) {
 	case "1", "true", "yes", "on":
@@ -78,70 +91,4 @@ func Parse(name string, text []byte) (Config, error) {
 		return Config{}, failure.WithHint(failure.New(failure.InvalidInput, "%s: [autorebuild] enabled = %.40q is neither true nor false", name, value),
 			"accepted are 1, true, yes, on, 0, false, no and off, in any case")
 	}
-}
-
-// parse reads INI as Python's ConfigParser does, as far as such a file needs it: keys are not case-sensitive, sections are, = and :
-// part key and value, # and ; begin a comment line, a line that begins with a space goes on with the value before it.
-func parse(text []byte) (map[string]map[string]string, error) {
-	if len(text) > maxSize {
-		return nil, fmt.Errorf("it is larger than %d bytes", maxSize)
-	}
-	if !utf8.Valid(text) || strings.ContainsRune(string(text), 0) {
-		return nil, errors.New("it is not text in UTF-8")
-	}
-	values, section, key := map[string]map[string]string{}, "", ""
-	body := strings.TrimPrefix(string(text), "\ufeff")
-	n := 0
-	for raw := range strings.SplitSeq(strings.ReplaceAll(body, "\r\n", "\n"), "\n") {
-		n++
-		line := strings.TrimSpace(raw)
-		switch {
-		case line == "" || line[0] == '#' || line[0] == ';':
-		case raw[0] == ' ' || raw[0] == '\t':
-			if key == "" {
-				return nil, fmt.Errorf("line %d begins with a space, and there is no value that it could go on with", n)
-			}
-			values[section][key] += "\n" + line
-		case line[0] == '[':
-			name, err := sectionName(line, n)
-			if err != nil {
-				return nil, err
-			}
-			if values[name] != nil {
-				return nil, fmt.Errorf("line %d: the section [%.40s] is there twice", n, name)
-			}
-			section, key, values[name] = name, "", map[string]string{}
-		default:
-			var value string
-			var err error
-			if key, value, err = keyValue(line, n, values[section]); err != nil {
-				return nil, err
-			}
-			values[section][key] = value
-		}
-	}
-	return values, nil
-}
-
-func sectionName(line string, n int) (string, error) {
-	name, rest, ok := strings.Cut(line[1:], "]")
-	if !ok || name == "" || strings.TrimSpace(rest) != "" && !strings.ContainsAny(strings.TrimSpace(rest)[:1], "#;") {
-		return "", fmt.Errorf("line %d is no section: %.40q", n, line)
-	}
-	return name, nil
-}
-
-func keyValue(line string, n int, section map[string]string) (key, value string, err error) {
-	at := strings.IndexAny(line, "=:")
-	switch {
-	case section == nil:
-		return "", "", fmt.Errorf("line %d comes before the first section", n)
-	case at <= 0:
-		return "", "", fmt.Errorf("line %d is neither a section nor KEY = VALUE: %.40q", n, line)
-	}
-	key = strings.ToLower(strings.TrimSpace(line[:at]))
-	if _, twice := section[key]; twice {
-		return "", "", fmt.Errorf("line %d: the key %.40q is there twice", n, key)
-	}
-	return key, strings.TrimSpace(line[at+1:]), nil
 }

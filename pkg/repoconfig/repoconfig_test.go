@@ -46,7 +46,7 @@ func TestParseRefuses(t *testing.T) {
 		"[autorebuild\nenabled=0\n":             "line 1",
 		"[autorebuild] x\nenabled=0\n":          "line 1",
 		"[]\n":                                  "line 1",
-		"enabled=0\n":                           "before the first section",
+		"enabled=0\n":                           "belongs to no section",
 		"[autorebuild]\nenabled\n":              "line 2",
 		"[autorebuild]\n=0\n":                   "line 2",
 		" x\n":                                  "line 1",
