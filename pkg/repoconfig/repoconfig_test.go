@@ -51,7 +51,7 @@ func TestParseRefuses(t *testing.T) {
 		"[autorebuild]\n=0\n":                   "line 2",
 		" x\n":                                  "line 1",
 		"\xff":                                  "UTF-8",
-		"a\x00":                                 "UTF-8",
+		"a\x00":                                 "control characters",
 		strings.Repeat("#", maxSize+1):          "larger",
 	} {
 		_, err := Parse(".osbs-repo-config", []byte(text))
