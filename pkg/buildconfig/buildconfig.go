@@ -17,7 +17,7 @@ type BuildConfig struct {
 	// Name follows the rule of the function Name, unless a person chose another.
 	Name string `json:"name"`
 	// GitURL has no credentials.
-	GitURL    string `json:"gitURL"`
+	GitURL    string `json:"gitUrl"`
 	GitBranch string `json:"gitBranch"`
 	// GitCommit is the commit that the last build was made from.
 	GitCommit  string     `json:"gitCommit,omitempty"`
