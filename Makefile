@@ -37,7 +37,7 @@ demo: osbs ## Build two images from examples/, change the base, watch the other 
 
 .PHONY: test
 test: packages vet ## Run all tests with the race detector, on real servers (installs what it needs, as root on Debian)
-	CGO_ENABLED=1 $(GO) test -race -tags $(TAGS) -timeout 30m -run '$(TEST)' $(PKGS)
+	CGO_ENABLED=1 GORACE=atexit_sleep_ms=0 $(GO) test -race -tags $(TAGS) -timeout 30m -run '$(TEST)' $(PKGS)
 
 .PHONY: vet
 vet: ## Check formatting, vet, and that go.mod is tidy

@@ -148,7 +148,8 @@ func environment(temp string) []string {
 		"CONTAINERS_STORAGE_CONF=" + filepath.Join(temp, "storage.conf"),
 		"_CONTAINERS_USERNS_CONFIGURED=done", "GOGC=40",
 	}
-	for _, name := range []string{"http_proxy", "https_proxy", "ftp_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY"} {
+	// GORACE is what a program that was built with the race detector reads; without it each of the engine's processes sleeps for a second.
+	for _, name := range []string{"GORACE", "http_proxy", "https_proxy", "ftp_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY"} {
 		if value := os.Getenv(name); value != "" {
 			env = append(env, name+"="+value)
 		}

@@ -26,8 +26,10 @@ func TestMain(m *testing.M) {
 func run(m *testing.M) int {
 	dir := temporary()
 	defer os.RemoveAll(dir)
-	if err := os.Setenv("TMPDIR", dir); err != nil {
-		panic(err)
+	for name, value := range map[string]string{"TMPDIR": dir, "GORACE": "atexit_sleep_ms=0"} {
+		if err := os.Setenv(name, value); err != nil {
+			panic(err)
+		}
 	}
 	return m.Run()
 }
