@@ -154,3 +154,27 @@ func TestReadingStartsNoRegistry(t *testing.T) {
 		t.Error("the embedded registry was started")
 	}
 }
+
+// TestSameCommitAfterFailure: what failed after the primary tag was set can be built again without raising the release.
+func TestSameCommitAfterFailure(t *testing.T) {
+	archive := filepath.Join(t.TempDir(), "not-mounted")
+	i := open(t, Config{ArchiveDir: archive})
+	r := baseRepo(t, "base", "one")
+	first := buildAll(t, i, r.request())
+	if first.State != osbs.Failed || first.Failure.Stage != "sync" || first.Failure.Kind != failure.Storage || first.Push == nil {
+		t.Fatalf("build: %s %+v", first.State, first.Failure)
+	}
+	if now := registryDigest(t, i, "base:latest"); now != "" {
+		t.Errorf("a floating tag was moved: %s", now)
+	}
+	if err := os.Mkdir(archive, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	second := mustBuild(t, i, r.request())
+	if second.Push.Digest != first.Push.Digest || second.Push.Images[0].Unique != first.Push.Images[0].Unique {
+		t.Errorf("pushed %+v, then %+v", first.Push, second.Push)
+	}
+	if third := buildAll(t, i, r.request()); third.State != osbs.Failed || third.Failure.Kind != failure.Conflict || third.Failure.Stage != "push" {
+		t.Errorf("after a success: %s %+v", third.State, third.Failure)
+	}
+}

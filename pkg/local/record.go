@@ -198,8 +198,8 @@ func (r records) workspace(name string) workspace.Dir {
 	return workspace.Dir(filepath.Join(r.dir.build(name), "workspace"))
 }
 
-// prune removes the oldest ended builds beyond keep, workspaces that a later build of the same build config has replaced, and what a
-// killed process left half made.
+// prune removes the oldest ended builds beyond keep, workspaces that a later build of the same build config has replaced (one that did
+// not get the lock replaces nothing), and what a killed process left half made.
 func (r records) prune(ctx context.Context, keep int) error {
 	all, err := r.all(ctx)
 	if err != nil {
@@ -218,7 +218,7 @@ func (r records) prune(ctx context.Context, keep int) error {
 		case replaced[rec.BuildConfig]:
 			errs = append(errs, os.RemoveAll(string(r.workspace(rec.Name))))
 		}
-		replaced[rec.BuildConfig] = true
+		replaced[rec.BuildConfig] = replaced[rec.BuildConfig] || rec.locked()
 	}
 	errs = append(errs, r.removeHalfMade())
 	if err := errors.Join(errs...); err != nil {

@@ -14,6 +14,7 @@ import (
 	"github.com/osbs-tekton/osbs/pkg/lock"
 	"github.com/osbs-tekton/osbs/pkg/osbs"
 	"github.com/osbs-tekton/osbs/pkg/progress"
+	"github.com/osbs-tekton/osbs/pkg/push"
 	"github.com/osbs-tekton/osbs/pkg/redact"
 	"github.com/osbs-tekton/osbs/pkg/registry"
 	"github.com/osbs-tekton/osbs/pkg/step"
@@ -169,6 +170,25 @@ func (i *Instance) prepareRun(ctx context.Context, j *job, secrets *redact.Set, 
 	return r, err
 }
 
+// inherit takes over what the last build of the build config, if it did not succeed, has left: tags in registries, which are this
+// build's own if it builds the same image. It is called with the lock held, so that nobody adds to that.
+func (r *run) inherit(ctx context.Context, config string) error {
+	all, err := r.records.all(ctx)
+	if err != nil {
+		return err
+	}
+	for _, other := range all {
+		if other.BuildConfig != config || other.Name == r.name || !other.locked() {
+			continue
+		}
+		if other.State == osbs.Complete {
+			return nil
+		}
+		return push.Inherit(r.records.workspace(other.Name), r.workspace)
+	}
+	return nil
+}
+
 func newHolder(build string) (lock.Holder, error) {
 	uid, err := randomSuffix()
 	return lock.Holder{Build: build, UID: build + "-" + uid, PID: os.Getpid()}, err
@@ -284,9 +304,9 @@ func (i *Instance) finish(ctx context.Context, j *job, err error) {
 	i.tidy(ctx, j, state)
 }
 
-// tidy removes the workspace of a build that nobody will look into, and builds beyond those that are kept.
+// tidy removes the workspace of a build that the next one has no use for, and builds beyond those that are kept.
 func (i *Instance) tidy(ctx context.Context, j *job, state osbs.State) {
-	if state != osbs.Failed {
+	if state == osbs.Complete || state == osbs.Skipped {
 		if err := os.RemoveAll(string(i.records.workspace(j.rec.Name))); err != nil {
 			i.conf.Log.Warn("the workspace could not be removed", "build", j.rec.Name, "error", err)
 		}

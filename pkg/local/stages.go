@@ -109,6 +109,9 @@ func (r *run) lock(ctx context.Context) (outcome, error) {
 		return outcome{}, err
 	}
 	r.locked = true
+	if err := r.inherit(ctx, rec.BuildConfig); err != nil {
+		return outcome{}, err
+	}
 	note := ""
 	if held.Waited >= 1 {
 		note = fmt.Sprintf("waited %.0f s", held.Waited)

@@ -63,6 +63,24 @@ func begin(d workspace.Dir, digest string, set tags.Set) (*attempt, error) {
 	return fresh, nil
 }
 
+// Inherit lets the build in the workspace to go on with the push of an earlier build of the same sources, in the workspace from, which
+// may have ended at any moment: if it builds the same image, byte for byte, a primary tag that the earlier build has set is its own.
+// That there was no push is no error.
+func Inherit(from, to workspace.Dir) error {
+	data, err := os.ReadFile(filepath.Join(string(from), attemptFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return failure.New(failure.Storage, "reading %s: %w", attemptFile, err)
+	}
+	var earlier attempt
+	if usable := len(data) <= maxAttempt && json.Unmarshal(data, &earlier) == nil; usable {
+		return earlier.save(to)
+	}
+	return nil // as in begin: without it a primary tag is never taken for our own
+}
+
 // save lets the attempt outlive the process. It need not outlive the machine (see begin), so that no time goes into that.
 func (a *attempt) save(d workspace.Dir) error {
 	data, err := json.MarshalIndent(a, "", "  ")
