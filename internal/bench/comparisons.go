@@ -68,14 +68,15 @@ func prepareLayouts(_ context.Context, b *bench) error {
 	return nil
 }
 
-// fileLayer is a compressed layer that holds one file.
+// fileLayer is a compressed layer that holds one file. It is made by other programs and read from disk: what a measured program's
+// memory is said to be begins with what the process that started it has had.
 func fileLayer(b *bench, file, as string) (v1.Layer, error) {
-	archive := filepath.Join(b.work, filepath.Base(file)+".tar")
-	out, err := exec.Command("tar", "--transform", "s,.*,"+as+",", "-C", filepath.Dir(file), "-cf", archive, filepath.Base(file)).CombinedOutput() //nolint:noctx // a local tar, in preparation
+	archive := filepath.Join(b.work, filepath.Base(file)+".tar.gz")
+	out, err := exec.Command("tar", "--transform", "s,.*,"+as+",", "-C", filepath.Dir(file), "-I", "gzip -1", "-cf", archive, filepath.Base(file)).CombinedOutput() //nolint:noctx // a local tar, in preparation
 	if err != nil {
 		return nil, fmt.Errorf("tar: %w\n%s", err, out)
 	}
-	return tarball.LayerFromFile(archive, tarball.WithCompressedCaching)
+	return tarball.LayerFromFile(archive)
 }
 
 // writeWorkspace leaves img as the build stage would.

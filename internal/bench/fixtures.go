@@ -184,10 +184,12 @@ func newWorkspace(dir, source string, labels map[string]string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
-	if source != "" {
-		if err := os.CopyFS(w.Source(), os.DirFS(source)); err != nil {
+	if source == "" {
+		if err := os.Mkdir(w.Source(), 0o755); err != nil {
 			return err
 		}
+	} else if err := os.CopyFS(w.Source(), os.DirFS(source)); err != nil {
+		return err
 	}
 	when := time.Date(2025, 1, 1, 0, 0, 0, 0, time.UTC)
 	commit := strings.Repeat("1", 40)
