@@ -208,16 +208,14 @@ func prepareRepository(ctx context.Context, b *bench) error {
 		return nil
 	}
 	r := seeded(20)
-	files := map[string]string{"Dockerfile": "FROM scratch\n"}
 	for i := range 20_000 {
 		text := ""
 		for range 20 + r.IntN(100) {
 			text += fmt.Sprintf("line %x of file %d\n", r.Uint32(), i)
 		}
-		files[fmt.Sprintf("dir%02d/sub%02d/file%05d.txt", i%40, i%25, i)] = text
-	}
-	if err := writeFiles(work, files); err != nil {
-		return err
+		if err := writeFiles(work, map[string]string{fmt.Sprintf("dir%02d/sub%02d/file%05d.txt", i%40, i%25, i): text}); err != nil {
+			return err
+		}
 	}
 	_, err := sequence(ctx, b.work, nil,
 		[]string{"git", "init", "-q", "--bare", "-b", "main", bare},
