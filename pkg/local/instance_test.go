@@ -10,6 +10,7 @@ import (
 	"github.com/osbs-tekton/osbs/pkg/failure"
 	"github.com/osbs-tekton/osbs/pkg/osbs"
 	"github.com/osbs-tekton/osbs/pkg/registry"
+	"github.com/osbs-tekton/osbs/pkg/retry"
 )
 
 func TestBuildBaseThenApplication(t *testing.T) {
@@ -176,5 +177,23 @@ func TestSameCommitAfterFailure(t *testing.T) {
 	}
 	if third := buildAll(t, i, r.request()); third.State != osbs.Failed || third.Failure.Kind != failure.Conflict || third.Failure.Stage != "push" {
 		t.Errorf("after a success: %s %+v", third.State, third.Failure)
+	}
+}
+
+// TestCredentialsStayOutOfRecords: what a git URL carries is used, and is in no file.
+func TestCredentialsStayOutOfRecords(t *testing.T) {
+	i := open(t, Config{Retry: retry.Policy{Attempts: 1}})
+	const password = "correct-horse"
+	b := buildAll(t, i, osbs.Request{GitURL: "https://me:" + password + "@127.0.0.1:1/app.git", GitBranch: "main", User: "tester"})
+	if b.State != osbs.Failed || b.Failure.Stage != "clone" || b.Failure.Kind != failure.Unavailable {
+		t.Errorf("build: %s %+v", b.State, b.Failure)
+	}
+	for _, file := range files(t, i.conf.DataDir) {
+		if data, err := os.ReadFile(file); err == nil && strings.Contains(string(data), password) {
+			t.Errorf("%s holds the password", file)
+		}
+	}
+	if strings.Contains(b.Failure.Message+b.Request.GitURL, password) {
+		t.Errorf("the build holds the password: %+v", b)
 	}
 }
