@@ -146,7 +146,7 @@ func environment(temp string) []string {
 		"CONTAINERS_CONF=" + filepath.Join(temp, "containers.conf"),
 		"CONTAINERS_REGISTRIES_CONF=" + filepath.Join(temp, "registries.conf"),
 		"CONTAINERS_STORAGE_CONF=" + filepath.Join(temp, "storage.conf"),
-		"_CONTAINERS_USERNS_CONFIGURED=done", "GOGC=40",
+		"_CONTAINERS_USERNS_CONFIGURED=done", "GOGC=" + wire.GarbageLate,
 	}
 	// GORACE is what a program that was built with the race detector reads; without it each of the engine's processes sleeps for a second.
 	for _, name := range []string{"GORACE", "http_proxy", "https_proxy", "ftp_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY"} {

@@ -11,6 +11,8 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime"
+	"runtime/debug"
 	"syscall"
 
 	"github.com/sirupsen/logrus"
@@ -26,6 +28,7 @@ const maxRequest = 256 << 20
 
 // Main must be the first thing that main calls. It returns if this process is neither the engine nor one of its helpers.
 func Main() {
+	collectEarlyOnceLarge()
 	unshareShim()
 	if buildah.InitReexec() {
 		os.Exit(0)
@@ -47,6 +50,18 @@ func Main() {
 		os.Exit(1)
 	}
 	os.Exit(0)
+}
+
+// growth is how much garbage, in percent of what is in use, a process of the engine may have once it has collected garbage at all.
+const growth = 40
+
+// collectEarlyOnceLarge keeps the memory of large builds low and costs small ones nothing: most of the engine's processes are short,
+// and end before there is a first collection (wire.GarbageLate); after that one, collections are frequent.
+func collectEarlyOnceLarge() {
+	if os.Getenv("GOGC") != wire.GarbageLate {
+		return
+	}
+	runtime.AddCleanup(new([64]byte), func(percent int) { debug.SetGCPercent(percent) }, growth)
 }
 
 // run reads the request and does it.

@@ -14,6 +14,9 @@ const (
 	Version = "1"
 )
 
+// GarbageLate is the engine's GOGC: no collection before 16 MB are in use. The engine lowers it after the first one.
+const GarbageLate = "400"
+
 // The descriptors that the engine inherits.
 const (
 	Request = 3
