@@ -2,18 +2,19 @@
 
 GO          ?= go
 TAGS        := containers_image_openpgp,exclude_graphdriver_btrfs,exclude_graphdriver_devicemapper
+# The engine's libraries want C libraries unless these tags are set; every go command below inherits them.
+export GOFLAGS := $(strip $(GOFLAGS) -tags=$(TAGS))
 BIN         := bin
 CACHE       := $(CURDIR)/.cache
-STAGES      := clone detect-base lock prepare build push sync import
 VERSION     ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 LDFLAGS     := -s -w -X main.version=$(VERSION)
-GOBUILD     := CGO_ENABLED=0 $(GO) build -trimpath -tags $(TAGS) -ldflags '$(LDFLAGS)'
+GOBUILD     := CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)'
 CRANE       := $(CACHE)/tools/crane
 GOLANGCI    := $(CACHE)/tools/golangci-lint-v2.15.0
 TEST        ?= .
 PKGS        ?= ./...
 # What the tests talk to: real git and ssh servers, a second registry implementation, a static shell for test images.
-TEST_PACKAGES  := git openssh-server docker-registry busybox-static gcc libc6-dev
+TEST_PACKAGES  := git openssh-server docker-registry busybox-static skopeo util-linux gcc libc6-dev
 BENCH_PACKAGES := buildah skopeo docker-registry git gcc g++ make libc6-dev perl openssl ca-certificates
 
 .DEFAULT_GOAL := help
@@ -37,12 +38,12 @@ demo: osbs ## Build two images from examples/, change the base, watch the other 
 
 .PHONY: test
 test: packages vet ## Run all tests with the race detector, on real servers (installs what it needs, as root on Debian)
-	CGO_ENABLED=1 GORACE=atexit_sleep_ms=0 $(GO) test -race -tags $(TAGS) -timeout 30m -run '$(TEST)' $(PKGS)
+	CGO_ENABLED=1 GORACE=atexit_sleep_ms=0 $(GO) test -race -timeout 30m -run '$(TEST)' $(PKGS)
 
 .PHONY: vet
 vet: ## Check formatting, vet, and that go.mod is tidy
 	@test -z "$$(gofmt -l cmd pkg internal examples 2>/dev/null | tee /dev/stderr)" || { echo "run: gofmt -w on the files above" >&2; exit 1; }
-	CGO_ENABLED=0 $(GO) vet -tags $(TAGS) ./...
+	CGO_ENABLED=0 $(GO) vet ./...
 	$(GO) mod tidy -diff
 
 .PHONY: lint
@@ -58,13 +59,13 @@ $(GOLANGCI):
 fuzz: ## Run every fuzz test for FUZZTIME (default 20s) each
 	@for file in $$(grep -rlE '^func Fuzz' --include='*_test.go' cmd pkg internal); do \
 	  for f in $$(sed -nE 's/^func (Fuzz[A-Za-z0-9_]+)\(.*/\1/p' $$file); do \
-	    echo "== $$(dirname $$file) $$f"; CGO_ENABLED=0 $(GO) test -tags $(TAGS) -run '^$$' -fuzz "^$$f$$" -fuzztime $(or $(FUZZTIME),20s) ./$$(dirname $$file) || exit 1; \
+	    echo "== $$(dirname $$file) $$f"; CGO_ENABLED=0 $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $(or $(FUZZTIME),20s) ./$$(dirname $$file) || exit 1; \
 	  done; done
 
 .PHONY: bench
 bench: build $(CRANE) ## Measure against buildah, skopeo and git on this machine, and print the ratios (as root)
 	@$(call install,$(BENCH_PACKAGES))
-	$(GO) run -tags $(TAGS) ./internal/bench -bin $(BIN)
+	$(GO) run ./internal/bench -bin $(BIN)
 
 $(CRANE):
 	@mkdir -p $(@D)
@@ -72,7 +73,7 @@ $(CRANE):
 
 .PHONY: generate
 generate: ## Render what is generated: the command reference in docs/
-	CGO_ENABLED=0 $(GO) generate -tags $(TAGS) ./...
+	CGO_ENABLED=0 $(GO) generate ./...
 
 .PHONY: verify-generate
 verify-generate: generate ## Check that what is generated is committed
