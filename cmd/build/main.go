@@ -29,8 +29,8 @@ func main() {
 func flags(f *step.FlagSet) step.Run {
 	var o build.Options
 	f.StringVar(&o.DockerfileTarget, "dockerfile-target", "", "stage of the Dockerfile to build; empty means what detect-base was given")
-	args := f.List("build-arg", "NAME=value of a build argument, or NAME for the environment's value; may be repeated")
-	secrets := f.List("build-secret", "id=path of a file that RUN --mount=type=secret,id=... sees; may be repeated")
+	args := f.List("build-arg", "NAME=value of a build argument, or NAME for the environment's value")
+	secrets := f.List("build-secret", "id=path of a file that RUN --mount=type=secret,id=... sees")
 	f.StringVar(&o.Storage, "storage-dir", "", "directory in which layers are kept between builds; empty means one in the workspace")
 	f.StringVar(&o.StorageDriver, "storage-driver", "", "overlay or vfs; empty means the best that works")
 	f.BoolVar(&o.LayerCache, "layer-cache", true, "take steps that were done before from the storage")
@@ -41,17 +41,9 @@ func flags(f *step.FlagSet) step.Run {
 	f.StringVar(&o.Component, "component", "", "value of the label com.redhat.component, whatever the Dockerfile says")
 	f.StringVar(&o.Release, "release", "", "value of the label release, whatever the Dockerfile says")
 	f.StringVar(&o.Architecture, "architecture", "", "value of the label architecture, whatever the Dockerfile says")
-	uris := f.String("registry-uri", "", "registries, separated by commas, that registry-secret-dir belongs to")
-	registries := registry.Options{}
-	dirs := f.List("registry-secret-dir", "directory of a mounted registry secret; may be repeated")
-	f.StringVar(&registries.CAFile, "registry-ca-file", "", "PEM certificates of registries to trust besides the system's")
-	insecure := f.List("registry-insecure", "host of a registry that may be spoken to in plain HTTP; may be repeated")
+	access := registry.RegisterFlags(f, "registries that registry-secret-dir belongs to")
 	return func(ctx context.Context, env step.Env, out *step.Results) (err error) {
-		registries.Env, registries.SecretDirs, registries.Insecure = env, *dirs, *insecure
-		if registries.Registries, err = registry.ParseURIs(*uris); *uris != "" && err != nil {
-			return err
-		}
-		if o.Registry, err = registry.New(registries); err != nil {
+		if o.Registry, _, err = access.Open(env); err != nil {
 			return err
 		}
 		o.Env, o.Workspace, o.BuildArgs, o.Secrets, o.Output = env, f.Workspace(), *args, *secrets, os.Stderr

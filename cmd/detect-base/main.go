@@ -39,13 +39,10 @@ func flags(f *step.FlagSet) step.Run {
 	buildArgs := f.List("build-arg", "NAME=VALUE for an ARG of the Dockerfile")
 	digests := f.List("base-digest", "REF=DIGEST of a base, from the event that started the build")
 	home := f.List("home-registry", "registry host whose ImageStreams are named without a hash of the registry, besides registry-uri and source-registry-uri")
-	uris := f.String("registry-uri", "", "registries that images are pushed into, separated by commas")
-	secrets := f.List("registry-secret-dir", "directory with a mounted registry secret, paired with registry-uri by position")
-	ca := f.String("registry-ca-file", "", "file with CA certificates to trust besides the system's")
-	insecure := f.List("registry-insecure", "registry host that may be spoken to without TLS or with any certificate")
+	access := registry.RegisterFlags(f, "registries that images are pushed into")
 	return func(ctx context.Context, env step.Env, out *step.Results) error {
 		o.Env, o.Workspace, o.BuildArgs, o.HomeRegistries = env, f.Workspace(), *buildArgs, *home
-		if err := connect(&o, *uris, registry.Options{Env: env, SecretDirs: *secrets, CAFile: *ca, Insecure: *insecure}); err != nil {
+		if err := connect(&o, access); err != nil {
 			return err
 		}
 		var err error
@@ -61,24 +58,24 @@ func flags(f *step.FlagSet) step.Run {
 }
 
 // connect makes the registry client of o. The registries of registry-uri are home registries.
-func connect(o *detectbase.Options, uris string, r registry.Options) (err error) {
-	if r.Registries, err = registry.ParseURIs(uris); err != nil {
-		return err
-	}
-	for _, u := range r.Registries {
-		o.HomeRegistries = append(o.HomeRegistries, u.Host)
-	}
+func connect(o *detectbase.Options, access *registry.Flags) error {
+	var others []registry.URI
 	if o.SourceRegistryURI != "" {
 		source, err := registry.ParseURI(o.SourceRegistryURI)
 		if err != nil {
 			return err
 		}
-		if source.Insecure {
-			r.Insecure = append(r.Insecure, source.Host)
-		}
+		others = append(others, source)
 	}
-	o.Registry, err = registry.New(r)
-	return err
+	client, registries, err := access.Open(o.Env, others...)
+	if err != nil {
+		return err
+	}
+	o.Registry = client
+	for _, u := range registries {
+		o.HomeRegistries = append(o.HomeRegistries, u.Host)
+	}
+	return nil
 }
 
 // parseDigests reads REF=DIGEST; a reference holds no =.

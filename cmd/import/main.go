@@ -34,21 +34,11 @@ func flags(f *step.FlagSet) step.Run {
 	f.BoolVar(&o.Isolated, "isolated", false, "an isolated build: nothing is imported")
 	streams := f.String("imagestream-dir", "", "directory of the ImageStreams")
 	configs := f.String("buildconfig-dir", "", "directory of the build configs; empty means that none is told what the build produced")
-	uris := f.String("registry-uri", "", "registries that the image was pushed to, separated by commas")
-	secrets := f.List("registry-secret-dir", "directory of a registry secret, paired with the registries by position")
-	caFile := f.String("registry-ca-file", "", "certificates that are trusted besides the system's")
-	insecure := f.List("registry-insecure", "host that may be spoken to in plain HTTP")
+	access := registry.RegisterFlags(f, "registries that the image was pushed to")
 	f.Required("imagestream-dir", "registry-uri")
-	return func(ctx context.Context, env step.Env, out *step.Results) error {
+	return func(ctx context.Context, env step.Env, out *step.Results) (err error) {
 		o.Env, o.Workspace = env, f.Workspace()
-		registries, err := registry.ParseURIs(*uris)
-		if err != nil {
-			return err
-		}
-		o.Registry, err = registry.New(registry.Options{
-			Env: env, Registries: registries, SecretDirs: *secrets, CAFile: *caFile, Insecure: *insecure,
-		})
-		if err != nil {
+		if o.Registry, _, err = access.Open(env); err != nil {
 			return err
 		}
 		o.Streams = imageimport.NewFile(*streams, o.Registry)

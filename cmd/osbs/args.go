@@ -9,8 +9,8 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/osbs-tekton/osbs/pkg/failure"
+	"github.com/osbs-tekton/osbs/pkg/logline"
 	"github.com/osbs-tekton/osbs/pkg/osbsconf"
-	"github.com/osbs-tekton/osbs/pkg/report"
 )
 
 // commandLine is a command line in the order that package cli understands: global flags, command, its flags, arguments.
@@ -307,7 +307,7 @@ func nearest(name string, names []string) string {
 func cleanLines(text string) string {
 	lines := strings.Split(text, "\n")
 	for i := range lines {
-		lines[i] = report.Clean(lines[i])
+		lines[i] = logline.Clean(lines[i])
 	}
 	return strings.Join(lines, "\n")
 }

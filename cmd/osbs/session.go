@@ -10,6 +10,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/osbs-tekton/osbs/pkg/failure"
+	"github.com/osbs-tekton/osbs/pkg/logline"
 	"github.com/osbs-tekton/osbs/pkg/osbs"
 	"github.com/osbs-tekton/osbs/pkg/osbsconf"
 	"github.com/osbs-tekton/osbs/pkg/progress"
@@ -109,7 +110,7 @@ func (p *program) logger(w io.Writer, config *osbsconf.Config) *slog.Logger {
 	}
 	secrets := &redact.Set{}
 	secrets.Add(config.Secrets()...)
-	return slog.New(secrets.Handler(report.NewHandler(w, level)))
+	return slog.New(secrets.Handler(logline.NewHandler(w, level, "osbs: ")))
 }
 
 // show prints v as JSON, or calls text.

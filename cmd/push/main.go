@@ -27,21 +27,14 @@ func spec() step.Spec {
 }
 
 func flags(f *step.FlagSet) step.Run {
-	uris := f.String("registry-uri", "", "registries to push into, separated by commas")
-	secrets := f.List("registry-secret-dir", "directory with a mounted registry secret, paired with registry-uri by position")
-	ca := f.String("registry-ca-file", "", "file with CA certificates to trust besides the system's")
-	insecure := f.List("registry-insecure", "registry host that may be spoken to without TLS or with any certificate")
+	access := registry.RegisterFlags(f, "registries to push into")
 	target := f.String("target", "", "build target, a part of the unique tag")
 	scratch := f.Bool("scratch", false, "scratch build: unique tag only")
 	isolated := f.Bool("isolated", false, "isolated build: unique and primary tag only")
 	jobs := f.Int("jobs", 0, "blobs to send at once; 0 means the default")
 	f.Required("registry-uri")
 	return func(ctx context.Context, env step.Env, out *step.Results) error {
-		registries, err := registry.ParseURIs(*uris)
-		if err != nil {
-			return err
-		}
-		client, err := registry.New(registry.Options{Env: env, Registries: registries, SecretDirs: *secrets, CAFile: *ca, Insecure: *insecure})
+		client, registries, err := access.Open(env)
 		if err != nil {
 			return err
 		}

@@ -27,8 +27,8 @@ func spec() step.Spec {
 
 // settings are the values of the flags.
 type settings struct {
-	uris, ca, mirror          *string
-	secrets, insecure         *[]string
+	access                    *registry.Flags
+	mirror                    *string
 	jobs                      *int
 	archiveDir, archiveFormat *string
 	pulpURL, pulpName, pulpCA *string
@@ -38,10 +38,7 @@ type settings struct {
 
 func flags(f *step.FlagSet) step.Run {
 	s := settings{
-		uris:          f.String("registry-uri", "", "registries that were pushed into, separated by commas; the first is synced from"),
-		secrets:       f.List("registry-secret-dir", "directory with a mounted registry secret, paired with registry-uri by position; it serves all hosts that it names"),
-		ca:            f.String("registry-ca-file", "", "file with CA certificates to trust besides the system's"),
-		insecure:      f.List("registry-insecure", "registry host that may be spoken to without TLS or with any certificate"),
+		access:        registry.RegisterFlags(f, "registries that were pushed into, of which the first is synced from"),
 		jobs:          f.Int("jobs", 0, "blobs to copy at once; 0 means the default"),
 		mirror:        f.String("mirror-registry-uri", "", "second registry to copy the image into; empty means none"),
 		archiveDir:    f.String("archive-dir", "", "directory to store the image in as a tar file; empty means none"),
@@ -72,11 +69,7 @@ func flags(f *step.FlagSet) step.Run {
 
 // targets are those that the flags configure: the fastest first.
 func (s settings) targets(env step.Env) (*registry.Client, []imagesync.Target, error) {
-	uris, err := registry.ParseURIs(*s.uris)
-	if err != nil {
-		return nil, nil, err
-	}
-	insecure := *s.insecure
+	var others []registry.URI
 	var targets []imagesync.Target
 	var mirror *imagesync.Registry
 	if *s.mirror != "" {
@@ -84,13 +77,11 @@ func (s settings) targets(env step.Env) (*registry.Client, []imagesync.Target, e
 		if err != nil {
 			return nil, nil, err
 		}
-		if uri.Insecure {
-			insecure = append(insecure, uri.Host)
-		}
+		others = append(others, uri)
 		mirror = &imagesync.Registry{URI: uri, Jobs: *s.jobs}
 		targets = append(targets, mirror)
 	}
-	client, err := registry.New(registry.Options{Env: env, Registries: uris, SecretDirs: *s.secrets, CAFile: *s.ca, Insecure: insecure})
+	client, _, err := s.access.Open(env, others...)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -120,13 +111,13 @@ func (s settings) pulp(env step.Env, source *registry.Client) (*imagesync.Pulp, 
 	if err != nil {
 		return nil, err
 	}
-	insecure := *s.insecure
+	var plain []registry.URI
 	if u, err := url.Parse(*s.pulpURL); err == nil && u.Scheme == "http" {
-		insecure = append(insecure, u.Host)
+		plain = append(plain, registry.URI{Host: u.Host, Insecure: true})
 	}
-	served, err := registry.New(registry.Options{Env: env, SecretDirs: *s.secrets, CAFile: *s.pulpCA, Insecure: insecure})
+	served, _, err := s.access.OpenTrusting(env, *s.pulpCA, plain...)
 	if err != nil {
 		return nil, err
 	}
-	return &imagesync.Pulp{Client: client, Prefix: *s.pulpPrefix, Source: source, SourceCAFile: *s.ca, Served: served, RegistryName: *s.pulpName}, nil
+	return &imagesync.Pulp{Client: client, Prefix: *s.pulpPrefix, Source: source, SourceCAFile: s.access.CAFile(), Served: served, RegistryName: *s.pulpName}, nil
 }

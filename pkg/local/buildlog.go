@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/osbs-tekton/osbs/pkg/failure"
+	"github.com/osbs-tekton/osbs/pkg/logline"
 	"github.com/osbs-tekton/osbs/pkg/redact"
 )
 
@@ -51,11 +52,11 @@ func (l *buildLog) close() error {
 
 // logger writes messages to the log, those of level debug only if debug says so.
 func (l *buildLog) logger(debug bool) *slog.Logger {
-	h := &lineHandler{w: l, level: slog.LevelInfo}
+	level := slog.LevelInfo
 	if debug {
-		h.level = slog.LevelDebug
+		level = slog.LevelDebug
 	}
-	return slog.New(h)
+	return slog.New(logline.NewHandler(l, level, ""))
 }
 
 // boundedWriter drops what goes beyond a limit, and says once that it does.
@@ -76,79 +77,6 @@ func (b *boundedWriter) Write(p []byte) (int, error) {
 	}
 	b.left -= int64(len(p))
 	return b.next.Write(p)
-}
-
-// lineHandler writes messages as people read them: the text, then the attributes.
-type lineHandler struct {
-	w     io.Writer
-	level slog.Level
-	attrs string
-	group string
-}
-
-var _ slog.Handler = (*lineHandler)(nil)
-
-// Enabled implements slog.Handler.
-func (h *lineHandler) Enabled(_ context.Context, l slog.Level) bool { return l >= h.level }
-
-// Handle implements slog.Handler.
-func (h *lineHandler) Handle(_ context.Context, r slog.Record) error {
-	var b strings.Builder
-	switch {
-	case r.Level >= slog.LevelError:
-		b.WriteString("error: ")
-	case r.Level >= slog.LevelWarn:
-		b.WriteString("warning: ")
-	case r.Level < slog.LevelInfo:
-		b.WriteString("debug: ")
-	}
-	b.WriteString(oneLine(r.Message))
-	b.WriteString(h.attrs)
-	r.Attrs(func(a slog.Attr) bool {
-		b.WriteString(attribute(h.group, a))
-		return true
-	})
-	b.WriteByte('\n')
-	_, err := io.WriteString(h.w, b.String())
-	return err
-}
-
-// WithAttrs implements slog.Handler.
-func (h *lineHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
-	out := *h
-	for _, a := range attrs {
-		out.attrs += attribute(h.group, a)
-	}
-	return &out
-}
-
-// WithGroup implements slog.Handler.
-func (h *lineHandler) WithGroup(name string) slog.Handler {
-	out := *h
-	out.group += name + "."
-	return &out
-}
-
-// attribute is ` key=value`, quoted when the value is not one word.
-func attribute(group string, a slog.Attr) string {
-	value := a.Value.Resolve().String()
-	if a.Key == "" {
-		return ""
-	}
-	if value == "" || strings.ContainsFunc(value, func(r rune) bool { return r <= ' ' || r == '"' || r == '=' || r == 0x7f }) {
-		value = fmt.Sprintf("%q", value)
-	}
-	return " " + group + a.Key + "=" + value
-}
-
-// oneLine keeps a message on one line, and control characters out of terminals.
-func oneLine(text string) string {
-	return strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f {
-			return ' '
-		}
-		return r
-	}, text)
 }
 
 const (

@@ -41,7 +41,7 @@ func (r *run) clone(ctx context.Context) (outcome, error) {
 	if err != nil {
 		return outcome{}, err
 	}
-	return outcome{note: cloned.Branch + " at " + short(cloned.Commit), record: func(rec *record) { rec.Commit = cloned.Commit }}, nil
+	return outcome{note: cloned.Branch + " at " + workspace.Short(cloned.Commit), record: func(rec *record) { rec.Commit = cloned.Commit }}, nil
 }
 
 func (r *run) cloneOptions() clone.Options {
@@ -62,7 +62,7 @@ func (r *run) detectBase(ctx context.Context) (outcome, error) {
 		notes = append(notes, "FROM scratch")
 	}
 	for _, b := range found.Bases {
-		notes = append(notes, b.Reference+" is "+short(b.Digest))
+		notes = append(notes, b.Reference+" is "+workspace.Short(b.Digest))
 	}
 	return outcome{note: strings.Join(notes, ", "), record: func(rec *record) { rec.Bases = found.Bases }}, nil
 }
@@ -162,7 +162,7 @@ func (r *run) build(ctx context.Context) (outcome, error) {
 			added++
 		}
 	}
-	note := fmt.Sprintf("%s, %s in %d layers, %d of them new", short(built.Digest), progress.Size(size), len(built.Layers), added)
+	note := fmt.Sprintf("%s, %s in %d layers, %d of them new", workspace.Short(built.Digest), progress.Size(size), len(built.Layers), added)
 	return outcome{note: note, record: func(rec *record) { rec.Digest, rec.Size = built.Digest, size }}, nil
 }
 
@@ -251,19 +251,4 @@ func (i *Instance) ImportImage(ctx context.Context, imageStream, tag string) (*w
 		err = failure.WithHint(err, "osbs list-build-configs lists what builds import")
 	}
 	return &workspace.Import{ImageStream: imageStream, Tags: tags}, err
-}
-
-// short is enough of a commit or digest for people.
-func short(id string) string {
-	const digits = 12
-	prefix, hex, found := strings.Cut(id, ":")
-	if !found {
-		prefix, hex = "", id
-	} else {
-		prefix += ":"
-	}
-	if len(hex) > digits {
-		hex = hex[:digits]
-	}
-	return prefix + hex
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/osbs-tekton/osbs/pkg/buildconfig"
 	"github.com/osbs-tekton/osbs/pkg/failure"
+	"github.com/osbs-tekton/osbs/pkg/logline"
 	"github.com/osbs-tekton/osbs/pkg/osbs"
 	"github.com/osbs-tekton/osbs/pkg/progress"
 	"github.com/osbs-tekton/osbs/pkg/rebuild"
@@ -85,7 +86,7 @@ func (p *Printer) Builds(builds []osbs.Build, names []string) error {
 	for _, b := range builds {
 		row := make([]string, 0, len(chosen))
 		for _, c := range chosen {
-			row = append(row, Clean(c.cell(p, b)))
+			row = append(row, logline.Clean(c.cell(p, b)))
 		}
 		rows = append(rows, row)
 	}
@@ -161,9 +162,9 @@ func Reason(r rebuild.Reason) string {
 	case r.Kind == rebuild.BaseRebuilt:
 		text.WriteString(r.Base + " is about to be rebuilt")
 	case r.OldDigest == "":
-		text.WriteString(r.Base + " is now " + Short(r.NewDigest))
+		text.WriteString(r.Base + " is now " + workspace.Short(r.NewDigest))
 	default:
-		text.WriteString(r.Base + " moved from " + Short(r.OldDigest) + " to " + Short(r.NewDigest))
+		text.WriteString(r.Base + " moved from " + workspace.Short(r.OldDigest) + " to " + workspace.Short(r.NewDigest))
 	}
 	if r.CausedBy != "" {
 		text.WriteString(" by " + r.CausedBy)
@@ -189,8 +190,8 @@ func (p *Printer) Build(b osbs.Build) {
 
 func (p *Printer) request(b osbs.Build) {
 	r := b.Request
-	p.field("", "user", Clean(r.User))
-	p.field("", "git", Clean(r.GitURL+" "+r.GitBranch))
+	p.field("", "user", logline.Clean(r.User))
+	p.field("", "git", logline.Clean(r.GitURL+" "+r.GitBranch))
 	p.field("", "commit", b.Commit)
 	if b.Autorebuild {
 		p.field("", "autorebuild", "yes")
@@ -205,7 +206,7 @@ func (p *Printer) request(b osbs.Build) {
 		"dockerfile-target": r.DockerfileTarget, "platform": r.Platform, "lock-policy": r.LockPolicy, "build-arg": strings.Join(r.BuildArgs, " "),
 	} {
 		if value != "" {
-			options = append(options, name+"="+Clean(value))
+			options = append(options, name+"="+logline.Clean(value))
 		}
 	}
 	for name, set := range map[string]bool{"scratch": r.Scratch, "isolated": r.Isolated, "no-rebuild": r.NoRebuild} {
@@ -227,7 +228,7 @@ func (p *Printer) failure(b osbs.Build) {
 	}
 	p.field("", "failure", p.paint(red, where))
 	for line := range strings.SplitSeq(strings.TrimSpace(b.Failure.Message), "\n") {
-		p.field("", "", "  "+Clean(line))
+		p.field("", "", "  "+logline.Clean(line))
 	}
 }
 
@@ -249,7 +250,7 @@ func (p *Printer) stageLine(s osbs.StageStatus) string {
 	}
 	line := p.paint(colourOf(s.State), fmt.Sprintf("%-12s", s.Name)) + fmt.Sprintf(" %8s", spent)
 	if s.Note != "" {
-		line += "  " + Clean(s.Note)
+		line += "  " + logline.Clean(s.Note)
 	}
 	return line
 }
@@ -262,18 +263,18 @@ func (p *Printer) Result(b osbs.Build) {
 	}
 	p.tags(b)
 	for _, base := range b.Bases {
-		p.field("", "base", Clean(base.Reference)+" "+base.Digest)
+		p.field("", "base", logline.Clean(base.Reference)+" "+base.Digest)
 	}
 	if b.Bump != nil {
 		pushed := "not pushed"
 		if b.Bump.Pushed {
 			pushed = "pushed"
 		}
-		p.field("", "release", Clean(fmt.Sprintf("%s, was %s in %s (%s)", b.Bump.NewRelease, b.Bump.OldRelease, b.Bump.Where, pushed)))
+		p.field("", "release", logline.Clean(fmt.Sprintf("%s, was %s in %s (%s)", b.Bump.NewRelease, b.Bump.OldRelease, b.Bump.Where, pushed)))
 	}
 	if b.Sync != nil {
 		for _, t := range b.Sync.Targets {
-			p.field("", "synced to", Clean(t.Location))
+			p.field("", "synced to", logline.Clean(t.Location))
 		}
 	}
 	if b.Import != nil {
@@ -294,8 +295,8 @@ func (p *Printer) tags(b osbs.Build) {
 		if b.Import != nil { // floating tags are moved by the import
 			tags = append(tags, image.Floating...)
 		}
-		p.field("", "image", Clean(image.Repository))
-		p.field("", "tags", Clean(strings.Join(tags, ", ")))
+		p.field("", "image", logline.Clean(image.Repository))
+		p.field("", "tags", logline.Clean(strings.Join(tags, ", ")))
 	}
 }
 
@@ -307,9 +308,9 @@ func (p *Printer) imported(i workspace.Import) {
 		case t.Digest:
 			what = "unchanged"
 		default:
-			what = "was " + Short(t.OldDigest)
+			what = "was " + workspace.Short(t.OldDigest)
 		}
-		p.field("", "imported", fmt.Sprintf("%s:%s %s (%s)", i.ImageStream, t.Tag, Short(t.Digest), what))
+		p.field("", "imported", fmt.Sprintf("%s:%s %s (%s)", i.ImageStream, t.Tag, workspace.Short(t.Digest), what))
 	}
 }
 
@@ -330,7 +331,7 @@ func (p *Printer) BuildConfigs(configs []buildconfig.BuildConfig) {
 		for _, t := range c.Triggers {
 			on = append(on, t.ImageStreamTag)
 		}
-		rows = append(rows, []string{c.Name, Clean(c.GitURL), Clean(c.GitBranch), strings.Join(on, ","), c.ImageStream, p.lastBuild(c)})
+		rows = append(rows, []string{c.Name, logline.Clean(c.GitURL), logline.Clean(c.GitBranch), strings.Join(on, ","), c.ImageStream, p.lastBuild(c)})
 	}
 	p.table(rows, func(row, _ int, cell string) string {
 		if row == 0 {

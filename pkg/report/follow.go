@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/osbs-tekton/osbs/pkg/logline"
 	"github.com/osbs-tekton/osbs/pkg/osbs"
 )
 
@@ -85,7 +86,7 @@ func (f *Follower) prefix(b osbs.Build) string {
 func (f *Follower) begin(b osbs.Build) {
 	p := f.printer
 	if b.Name == f.main || len(b.Reasons) == 0 {
-		p.printf("%s of %s %s\n", p.paint(bold, "build "+b.Name), Clean(b.Request.GitURL), Clean(b.Request.GitBranch))
+		p.printf("%s of %s %s\n", p.paint(bold, "build "+b.Name), logline.Clean(b.Request.GitURL), logline.Clean(b.Request.GitBranch))
 		return
 	}
 	p.printf("\n%s\n", p.paint(bold, "rebuild "+b.Name))
@@ -153,7 +154,7 @@ func (s *stream) Write(text []byte) (int, error) {
 func (f *Follower) print(lines []string) {
 	var out strings.Builder
 	for _, line := range lines {
-		out.WriteString(f.printer.paint(dim, "  | ") + Clean(line) + "\n")
+		out.WriteString(f.printer.paint(dim, "  | ") + logline.Clean(line) + "\n")
 	}
 	if out.Len() > 0 {
 		f.printer.printf("%s", out.String())
@@ -260,13 +261,13 @@ func (p *Printer) Event(e osbs.Event) {
 		if s.Name == e.Stage {
 			what, colour = s.Name+" "+string(s.State), colourOf(s.State)
 			if s.Note != "" {
-				what += ": " + Clean(s.Note)
+				what += ": " + logline.Clean(s.Note)
 			}
 		}
 	}
 	if e.Stage == "" && b.Failure != nil {
 		first, _, _ := strings.Cut(b.Failure.Message, "\n")
-		what += ": " + Clean(first)
+		what += ": " + logline.Clean(first)
 	}
 	if e.Stage == "" && b.State == osbs.New && len(b.Reasons) > 0 {
 		what += ": " + Reason(b.Reasons[0])

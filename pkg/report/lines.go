@@ -3,6 +3,8 @@ package report
 import (
 	"bytes"
 	"io"
+
+	"github.com/osbs-tekton/osbs/pkg/logline"
 )
 
 // Lines collects a log by lines. The zero value is ready to use.
@@ -19,7 +21,7 @@ func (l *Lines) Write(text []byte) (int, error) {
 		if !found {
 			return len(text), nil
 		}
-		l.lines = append(l.lines, Clean(string(line)))
+		l.lines = append(l.lines, logline.Clean(string(line)))
 		l.rest = bytes.Clone(rest)
 	}
 }
@@ -28,7 +30,7 @@ func (l *Lines) Write(text []byte) (int, error) {
 func (l *Lines) All() []string {
 	all := append([]string{}, l.lines...)
 	if len(l.rest) > 0 {
-		all = append(all, Clean(string(l.rest)))
+		all = append(all, logline.Clean(string(l.rest)))
 	}
 	return all
 }
@@ -49,12 +51,12 @@ func (c *cleanWriter) Write(text []byte) (int, error) {
 		if !found {
 			break
 		}
-		out = append(append(out, Clean(string(line))...), '\n')
+		out = append(append(out, logline.Clean(string(line))...), '\n')
 		c.rest = rest
 	}
 	c.rest = bytes.Clone(c.rest)
 	if len(c.rest) > maxRest {
-		out = append(out, Clean(string(c.rest))...)
+		out = append(out, logline.Clean(string(c.rest))...)
 		c.rest = nil
 	}
 	if len(out) == 0 {

@@ -10,7 +10,6 @@ import (
 	"io"
 	"strings"
 	"time"
-	"unicode"
 	"unicode/utf8"
 )
 
@@ -75,19 +74,6 @@ func (p *Printer) paint(colour, text string) string {
 	return "\x1b[" + colour + "m" + text + "\x1b[0m"
 }
 
-// Clean takes out of a line what a terminal would obey: control characters other than tabs, and characters that change the direction of text.
-func Clean(line string) string {
-	return strings.Map(func(r rune) rune {
-		switch {
-		case r == '\t':
-			return r
-		case unicode.IsControl(r), r == utf8.RuneError, unicode.Is(unicode.Bidi_Control, r):
-			return '?'
-		}
-		return r
-	}, strings.TrimSuffix(line, "\r"))
-}
-
 // when is a time for people.
 func (p *Printer) when(t time.Time) string { return t.In(p.Location).Format(time.DateTime) }
 
@@ -104,21 +90,6 @@ func Spent(d time.Duration) string {
 		d = d.Round(time.Minute)
 		return fmt.Sprintf("%dh%02dm", d/time.Hour, d%time.Hour/time.Minute)
 	}
-}
-
-// Short is enough of a commit or a digest for people to tell it from others.
-func Short(id string) string {
-	const digits = 12
-	prefix, hex, found := strings.Cut(id, ":")
-	if !found {
-		prefix, hex = "", id
-	} else {
-		prefix += ":"
-	}
-	if len(hex) > digits {
-		hex = hex[:digits]
-	}
-	return prefix + hex
 }
 
 // table writes rows in columns; a cell's width is its number of characters.

@@ -6,7 +6,6 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -17,6 +16,7 @@ import (
 
 	"github.com/osbs-tekton/osbs/pkg/buildconfig"
 	"github.com/osbs-tekton/osbs/pkg/failure"
+	"github.com/osbs-tekton/osbs/pkg/logline"
 	"github.com/osbs-tekton/osbs/pkg/osbs"
 	"github.com/osbs-tekton/osbs/pkg/rebuild"
 	"github.com/osbs-tekton/osbs/pkg/workspace"
@@ -255,7 +255,7 @@ func FuzzFollow(f *testing.F) {
 		}
 		var want []string
 		for line := range strings.SplitSeq(strings.TrimSuffix(text, "\n"), "\n") {
-			want = append(want, Clean(line))
+			want = append(want, logline.Clean(line))
 		}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("lines differ (-want +got):\n%s", diff)
@@ -320,26 +320,5 @@ func TestCleanWriter(t *testing.T) {
 	fmt.Fprint(w, "d\n")
 	if got := out.String(); got != "a?[1mb\ncd\n" {
 		t.Errorf("got %q", got)
-	}
-}
-
-func TestClean(t *testing.T) {
-	for in, want := range map[string]string{"a\tb": "a\tb", "a\x1b[2J": "a?[2J", "a\x9bb": "a?b", "\u202eabc": "?abc", "ü✓": "ü✓", "x\r": "x", "\xff": "?"} {
-		if got := Clean(in); got != want {
-			t.Errorf("Clean(%q) = %q, want %q", in, got, want)
-		}
-	}
-}
-
-func TestHandler(t *testing.T) {
-	var out bytes.Buffer
-	l := slog.New(NewHandler(&out, slog.LevelInfo))
-	l.Debug("no")
-	l.With("a", "b c").WithGroup("g").Warn("careful\x1b", "x", 1)
-	l.Error("bad\nly")
-	l.Info("fine", "", "")
-	want := "osbs: warning: careful? a=\"b c\" g.x=1\nosbs: error: bad?ly\nosbs: fine\n"
-	if diff := cmp.Diff(want, out.String()); diff != "" {
-		t.Errorf("(-want +got):\n%s", diff)
 	}
 }

@@ -1,6 +1,9 @@
 package workspace
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // Clone is the record of the clone stage.
 type Clone struct {
@@ -183,4 +186,19 @@ type ImportedTag struct {
 	Tag       string `json:"tag"`
 	OldDigest string `json:"oldDigest,omitempty"`
 	Digest    string `json:"digest"`
+}
+
+// Short is enough of a commit or a digest for people to tell it from others.
+func Short(id string) string {
+	const digits = 12
+	prefix, hex, found := strings.Cut(id, ":")
+	if !found {
+		prefix, hex = "", id
+	} else {
+		prefix += ":"
+	}
+	if len(hex) > digits {
+		hex = hex[:digits]
+	}
+	return prefix + hex
 }

@@ -1,4 +1,6 @@
-package report
+// Package logline writes log messages as people read them: the text, then its attributes, one line each, nothing that could steer a
+// terminal.
+package logline
 
 import (
 	"context"
@@ -7,19 +9,22 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"unicode"
+	"unicode/utf8"
 )
 
-// NewHandler writes log messages as a command's people read them: `osbs: warning: the text key=value`.
-func NewHandler(w io.Writer, level slog.Level) slog.Handler {
-	return &handler{w: w, level: level, mu: &sync.Mutex{}}
+// NewHandler writes records of the level and above to w, each in one Write: `PREFIXwarning: the text key=value`.
+func NewHandler(w io.Writer, level slog.Level, prefix string) slog.Handler {
+	return &handler{w: w, level: level, prefix: prefix, mu: &sync.Mutex{}}
 }
 
 type handler struct {
-	w     io.Writer
-	level slog.Level
-	mu    *sync.Mutex
-	attrs string
-	group string
+	w      io.Writer
+	level  slog.Level
+	prefix string
+	mu     *sync.Mutex
+	attrs  string
+	group  string
 }
 
 // Enabled implements slog.Handler.
@@ -43,7 +48,7 @@ func (h *handler) Handle(_ context.Context, r slog.Record) error {
 	})
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	_, err := fmt.Fprintf(h.w, "osbs: %s%s\n", word, Clean(r.Message+attrs))
+	_, err := fmt.Fprintf(h.w, "%s%s%s\n", h.prefix, word, Clean(strings.ReplaceAll(r.Message, "\n", " ")+attrs))
 	return err
 }
 
@@ -69,8 +74,21 @@ func attribute(group string, a slog.Attr) string {
 	if a.Key == "" {
 		return ""
 	}
-	if value == "" || strings.ContainsAny(value, " \t\n\"=") {
+	if value == "" || strings.ContainsFunc(value, func(r rune) bool { return r <= ' ' || r == '"' || r == '=' || r == 0x7f }) {
 		value = fmt.Sprintf("%q", value)
 	}
 	return " " + group + a.Key + "=" + value
+}
+
+// Clean replaces in one line what could steer a terminal: control characters but the tab, and marks of writing direction.
+func Clean(line string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r == '\t':
+			return r
+		case unicode.IsControl(r), r == utf8.RuneError, unicode.Is(unicode.Bidi_Control, r):
+			return '?'
+		}
+		return r
+	}, strings.TrimSuffix(line, "\r"))
 }

@@ -1,0 +1,50 @@
+package registry
+
+import (
+	"slices"
+
+	"github.com/osbs-tekton/osbs/pkg/step"
+)
+
+// Flags are those of every step that speaks to registries.
+type Flags struct {
+	uris, ca          *string
+	secrets, insecure *[]string
+}
+
+// RegisterFlags registers the flags; what says what the registries of registry-uri are to the step.
+func RegisterFlags(f *step.FlagSet, what string) *Flags {
+	return &Flags{
+		uris:     f.String("registry-uri", "", what+", separated by commas"),
+		secrets:  f.List("registry-secret-dir", "directory with a mounted registry secret, paired with registry-uri by position; it serves all hosts that it names"),
+		ca:       f.String("registry-ca-file", "", "file with CA certificates to trust besides the system's"),
+		insecure: f.List("registry-insecure", "registry host that may be spoken to without TLS or with any certificate"),
+	}
+}
+
+// CAFile is the value of registry-ca-file.
+func (g *Flags) CAFile() string { return *g.ca }
+
+// Open makes a client of what the flags say, once they are parsed, and returns it with the registries of registry-uri. The registries
+// in more are not among those, but may be spoken to as their URIs ask.
+func (g *Flags) Open(env step.Env, more ...URI) (*Client, []URI, error) {
+	return g.OpenTrusting(env, *g.ca, more...)
+}
+
+// OpenTrusting is Open with the certificates of another file in place of registry-ca-file.
+func (g *Flags) OpenTrusting(env step.Env, caFile string, more ...URI) (*Client, []URI, error) {
+	o := Options{Env: env, SecretDirs: *g.secrets, CAFile: caFile, Insecure: slices.Clone(*g.insecure)}
+	for _, u := range more {
+		if u.Insecure {
+			o.Insecure = append(o.Insecure, u.Host)
+		}
+	}
+	if *g.uris != "" {
+		var err error
+		if o.Registries, err = ParseURIs(*g.uris); err != nil {
+			return nil, nil, err
+		}
+	}
+	client, err := New(o)
+	return client, o.Registries, err
+}
