@@ -20,7 +20,7 @@ busybox() {
         if [ -x "$b" ] && ! ldd "$b" >/dev/null 2>&1; then echo "$b"; return; fi
     done
     mkdir -p "$dir.busybox" && cd "$dir.busybox"
-    { apt-get -qq download busybox-static || { apt-get -qq update && apt-get -qq download busybox-static; }; } >&2
+    { apt-get -qq -o APT::Sandbox::User=root download busybox-static || { apt-get -qq update && apt-get -qq -o APT::Sandbox::User=root download busybox-static; }; } >&2
     dpkg-deb -x busybox-static_*.deb . && echo "$dir.busybox/bin/busybox"
 }
 
