@@ -206,6 +206,23 @@ func bash(ctx context.Context, dir, script string) ([]byte, error) {
 	return out.Bytes(), err
 }
 
+// TestArchitectureNamesEveryPackage keeps the map of the packages complete.
+func TestArchitectureNamesEveryPackage(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join(root, "docs", "architecture.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	entries, err := os.ReadDir(filepath.Join(root, "pkg"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		if !strings.Contains(string(text), "`pkg/"+e.Name()+"`") {
+			t.Errorf("docs/architecture.md does not name pkg/%s", e.Name())
+		}
+	}
+}
+
 var verb = regexp.MustCompile(`%[-+#]?[0-9.*]*[a-zA-Z]`)
 
 // TestTroubleshootingQuotesRealErrors holds the headings of troubleshooting.md to what the programs print: each piece of a heading
