@@ -34,7 +34,7 @@ func comparisons() []comparison {
 			ours: copyImage(copyOurs), peers: copyPeers(),
 		},
 		comparison{
-			name: "clone 20,000 files", aim: 1.2, prepare: prepareRepository,
+			name: "clone 20,000 files", aim: 1.2, keep: true, prepare: prepareRepository,
 			ours: cloneOurs, peers: map[string]side{"git clone --depth 1": cloneGit},
 		})
 }

@@ -24,6 +24,9 @@ type comparison struct {
 	name string
 	// aim is the ratio of wall times that the project wants to stay under; 0 for none.
 	aim float64
+	// keep leaves what the runs wrote until the end: ext4 is slow to make many files soon after many were removed, and that is not
+	// what is measured.
+	keep bool
 	// prepare makes what both sides need, once; each side is then run in a fresh directory.
 	prepare func(ctx context.Context, b *bench) error
 	ours    func(ctx context.Context, b *bench, dir string) (usage, error)
@@ -100,7 +103,7 @@ func (b *bench) compare(ctx context.Context, c comparison, out *tabwriter.Writer
 	seen := map[string][]usage{}
 	for i := range b.runs {
 		for _, name := range names {
-			u, err := b.once(ctx, sides[name])
+			u, err := b.once(ctx, sides[name], c.keep)
 			if err != nil {
 				return fmt.Errorf("run %d of %q: %w", i+1, name, err)
 			}
@@ -118,12 +121,14 @@ func (b *bench) compare(ctx context.Context, c comparison, out *tabwriter.Writer
 }
 
 // once runs one side in a directory of its own.
-func (b *bench) once(ctx context.Context, side func(context.Context, *bench, string) (usage, error)) (usage, error) {
+func (b *bench) once(ctx context.Context, side func(context.Context, *bench, string) (usage, error), keep bool) (usage, error) {
 	dir, err := os.MkdirTemp(b.work, "run")
 	if err != nil {
 		return usage{}, err
 	}
-	defer removeStorage(dir)
+	if !keep {
+		defer removeStorage(dir)
+	}
 	syscall.Sync() // what the run before left to write is not this one's to wait for
 	return side(ctx, b, dir)
 }
