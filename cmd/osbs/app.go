@@ -12,6 +12,8 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/osbs-tekton/osbs/pkg/failure"
+	"github.com/osbs-tekton/osbs/pkg/osbs"
+	"github.com/osbs-tekton/osbs/pkg/report"
 )
 
 // program is one run of osbs: its streams, its environment, and what its command line said.
@@ -25,6 +27,8 @@ type program struct {
 	now                  func() time.Time
 	// given has the flags of the command line, by their first names; those that come from the environment are not among them.
 	given map[string]bool
+	// shown says that stdout has a document already.
+	shown bool
 }
 
 // The global flags.
@@ -51,8 +55,35 @@ func (p *program) run(ctx context.Context, args []string) int {
 	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
 		err = errInterrupted
 	}
-	fmt.Fprintf(p.stderr, "osbs: %s\n", cleanLines(err.Error()))
+	message := cleanLines(err.Error())
+	fmt.Fprintf(p.stderr, "osbs: %s\n", message)
+	if asksForJSON(args, p.getenv) && !p.shown { // a program that reads stdout finds a document there whatever happens
+		_ = report.JSON(p.stdout, failureDocument{osbs.Failure{Kind: failure.KindOf(err), Message: message}})
+	}
 	return failure.KindOf(err).ExitCode()
+}
+
+// failureDocument is the JSON of a command that has nothing else to show; the JSON of a build has its failure under the same key.
+type failureDocument struct {
+	Failure osbs.Failure `json:"failure"`
+}
+
+// asksForJSON says whether the command line, right or wrong, has --output json, or the environment its like.
+func asksForJSON(args []string, getenv func(string) string) bool {
+	format := getenv(variable(flagOutput))
+	for i, arg := range args {
+		name, value, hasValue := strings.Cut(arg, "=")
+		switch {
+		case arg == "--":
+			return format == "json"
+		case !strings.HasPrefix(arg, "-") || strings.TrimLeft(name, "-") != flagOutput:
+		case hasValue:
+			format = value
+		case i+1 < len(args):
+			format = args[i+1]
+		}
+	}
+	return format == "json"
 }
 
 func (p *program) runApp(ctx context.Context, app *cli.App, args []string) error {

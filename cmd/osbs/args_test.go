@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
 	"strings"
 	"testing"
 
@@ -128,4 +129,33 @@ func FuzzParseArgs(f *testing.F) {
 			t.Errorf("kind %s: %v", failure.KindOf(err), err)
 		}
 	})
+}
+
+func TestFailureAsJSON(t *testing.T) {
+	for in, want := range map[string]string{
+		"bulid --output json":                      "Usage",
+		"build --bogus --output=json":              "Usage",
+		"--output json get-build":                  "Usage",
+		"--output json --config /none list-builds": "Usage",
+		"--output json --output text get-build":    "",
+		"get-build -- --output json":               "",
+		"--output yaml list-builds":                "",
+	} {
+		p, stdout, stderr := testProgram()
+		p.run(t.Context(), strings.Fields(in))
+		if want == "" {
+			if stdout.Len() > 0 {
+				t.Errorf("%s: stdout is %q", in, stdout)
+			}
+			continue
+		}
+		var got failureDocument
+		if err := json.Unmarshal(stdout.Bytes(), &got); err != nil {
+			t.Errorf("%s: %v in %q", in, err, stdout)
+			continue
+		}
+		if message := "osbs: " + got.Failure.Message + "\n"; string(got.Failure.Kind) != want || message != stderr.String() {
+			t.Errorf("%s: %+v, and stderr has %q", in, got.Failure, stderr)
+		}
+	}
 }

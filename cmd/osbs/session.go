@@ -119,6 +119,7 @@ func (s *session) show(v any, text func()) error {
 		text()
 		return nil
 	}
+	s.shown = true
 	if err := report.JSON(s.plain, v); err != nil && !errors.Is(err, os.ErrClosed) {
 		return failure.New(failure.Storage, "writing the output: %w", err)
 	}

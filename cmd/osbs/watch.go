@@ -82,6 +82,7 @@ func (p *program) watchBuilds(c *cli.Context) error {
 			continue
 		}
 		known[name] = true
+		s.shown = true
 		if !s.json {
 			s.text.Event(event)
 		} else if err := report.JSONLine(s.plain, event); err != nil {
