@@ -32,19 +32,18 @@ type Result struct{ Name, Description string }
 
 // Results collects a step's results and writes each to a file of its name, as Tekton reads them.
 type Results struct {
-	dir     string
-	known   map[string]bool
-	values  map[string]string
-	size    int
-	secrets *redact.Set
+	dir    string
+	known  map[string]bool
+	values map[string]string
+	size   int
 }
 
-func newResults(declared []Result, dir string, secrets *redact.Set) *Results {
+func newResults(declared []Result, dir string) *Results {
 	known := map[string]bool{}
 	for _, r := range declared {
 		known[r.Name] = true
 	}
-	return &Results{dir: dir, known: known, values: map[string]string{}, secrets: secrets}
+	return &Results{dir: dir, known: known, values: map[string]string{}}
 }
 
 // Set stores a result. That it was not declared, does not fit, or cannot be written is an error.
@@ -80,10 +79,12 @@ type outcome struct {
 	Results map[string]string `json:"results,omitempty"`
 }
 
-func (s Spec) outcome(r *Results, err error) outcome {
+// outcome tells what became of the step. Secrets are masked before the text is shortened: of one that is cut in two, the rest would
+// not be recognised.
+func (s Spec) outcome(r *Results, secrets *redact.Set, err error) outcome {
 	o := outcome{Stage: s.Name, Kind: failure.KindOf(err)}
 	if err != nil {
-		o.Message = shorten(err.Error(), maxMessage)
+		o.Message = shorten(secrets.String(err.Error()), maxMessage)
 	}
 	if r != nil {
 		o.Results = r.values

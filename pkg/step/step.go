@@ -67,17 +67,17 @@ func (s Spec) Execute(ctx context.Context, args []string, getenv func(string) st
 		f.help(stderr)
 		return 0
 	case err != nil:
-		fmt.Fprintf(stderr, "%s: %v\n%s -help lists the flags\n", s.Name, err, s.Name)
-		f.terminate(s.outcome(nil, failure.New(failure.Usage, "%w", err)))
+		// No secret has been read yet, but a URL that stands in the wrong place may hold one.
+		fmt.Fprintf(stderr, "%s: %s\n%s -help lists the flags\n", s.Name, redact.URL(err.Error()), s.Name)
+		f.terminate(s.outcome(nil, nil, failure.New(failure.Usage, "%w", err)))
 		return failure.Usage.ExitCode()
 	}
 	secrets := &redact.Set{}
 	log := newLogger(stderr, *f.logLevel, *f.logFormat, secrets).With("stage", s.Name)
 	env := Env{Log: log, Redact: secrets, Progress: progress.New(stderr, false)}.WithDefaults()
-	results := newResults(s.Results, *f.resultsDir, secrets)
+	results := newResults(s.Results, *f.resultsDir)
 	err := s.run(ctx, run, env, results)
-	out := s.outcome(results, err)
-	out.Message = secrets.String(out.Message)
+	out := s.outcome(results, secrets, err)
 	if err != nil {
 		log.Error(out.Message, "kind", out.Kind)
 		results.message(out.Message)

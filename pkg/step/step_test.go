@@ -149,6 +149,31 @@ func TestFailureIsRedactedAndBounded(t *testing.T) {
 	}
 }
 
+// TestSecretAtTheCut: a text that is shortened in the middle of a secret does not show the rest of it.
+func TestSecretAtTheCut(t *testing.T) {
+	const secret = "hunter2-and-much-more-of-it"
+	for before := maxMessage/2 - 2*len(secret); before < maxMessage/2+len(secret); before++ {
+		_, results, message, log := execute(t, func(_ context.Context, env Env, _ *Results) error {
+			env.Redact.Add(secret)
+			return failure.New(failure.NotFound, "%s%s%s", strings.Repeat("x", before), secret, strings.Repeat("y", maxMessage))
+		})
+		for _, text := range []string{results[ResultMessage], message.Message, log} {
+			if strings.Contains(text, "hunt") {
+				t.Fatalf("with %d bytes before the secret: %q", before, text)
+			}
+		}
+	}
+}
+
+// TestMisplacedURL: a URL that is no flag's value is told without its password.
+func TestMisplacedURL(t *testing.T) {
+	var stderr bytes.Buffer
+	code := sample(nil).Execute(t.Context(), []string{"https://me:hunter2@host/x"}, os.Getenv, &stderr)
+	if want := `unexpected argument "https://[redacted]@host/x"`; code != failure.Usage.ExitCode() || !strings.Contains(stderr.String(), want) {
+		t.Errorf("exit code %d, stderr %q, want %q", code, stderr.String(), want)
+	}
+}
+
 func TestResultsAreDeclaredAndBounded(t *testing.T) {
 	for name, set := range map[string]func(*Results) error{
 		"not declared": func(out *Results) error { return out.Set("other", "x") },
