@@ -46,7 +46,7 @@ type URL struct {
 func Parse(text string) (URL, error) {
 	u, err := parse(text)
 	if err != nil {
-		return URL{}, failure.WithHint(failure.New(failure.Usage, "git URL %q: %w", redact.URL(text), err),
+		return URL{}, failure.WithHint(failure.New(failure.Usage, "git URL %q: %w", redact.MalformedURL(text), err),
 			"accepted are https://HOST/PATH, ssh://USER@HOST[:PORT]/PATH, USER@HOST:PATH and file:///PATH")
 	}
 	return u, nil

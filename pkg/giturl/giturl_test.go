@@ -72,6 +72,8 @@ func TestParseRefuses(t *testing.T) {
 		"ssh://u:s3cret@h/a":         "no password",
 		"http://u:s3cret@h/a":        "in clear",
 		"https://u:s3cret@h:x/a":     "malformed",
+		"https://u:s3cret/s@h/a":     "malformed",
+		"https://u:s@s3cret@h:x/a":   "malformed",
 		"https://h/" + strings.Repeat("a", maxLength): "longer",
 	} {
 		_, err := Parse(in)

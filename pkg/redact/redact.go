@@ -21,8 +21,11 @@ const mask = "[redacted]"
 // minSecret is the shortest text that is treated as a secret, in bytes: masking shorter ones would destroy ordinary words.
 const minSecret = 4
 
-// userinfo matches the credentials inside a URL.
-var userinfo = regexp.MustCompile(`([a-zA-Z][a-zA-Z0-9+.-]*://)[^/@\s]+@`)
+// userinfo matches the credentials inside a URL, up to the last @ of the host: people forget to escape one in a password.
+var userinfo = regexp.MustCompile(`([a-zA-Z][a-zA-Z0-9+.-]*://)[^/\s]+@`)
+
+// malformedUserinfo is userinfo where a password may also hold a /.
+var malformedUserinfo = regexp.MustCompile(`([a-zA-Z][a-zA-Z0-9+.-]*://)\S+@`)
 
 // Set holds the secrets of one run. The zero value and nil are ready to use; it is safe for concurrent use.
 type Set struct {
@@ -92,6 +95,11 @@ func URL(text string) string {
 		return text
 	}
 	return userinfo.ReplaceAllString(text, "${1}"+mask+"@")
+}
+
+// MalformedURL masks whatever may be a user and a password in one URL that could not be read: everything before its last @.
+func MalformedURL(text string) string {
+	return malformedUserinfo.ReplaceAllString(text, "${1}"+mask+"@")
 }
 
 // Handler masks what passes through next: the message and every attribute.

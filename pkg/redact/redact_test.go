@@ -17,6 +17,8 @@ func TestString(t *testing.T) {
 		"a hunter2secret b":                    "a [redacted] b",
 		"basic aHVudGVyMnNlY3JldA==":           "basic [redacted]",
 		"https://u:t0ken@host/x":               "https://[redacted]@host/x",
+		"https://u:p@s@host/x":                 "https://[redacted]@host/x",
+		"https://host/a@b http://h/c":          "https://host/a@b http://h/c",
 		"escaped p%40ss%2Fword":                "escaped [redacted]",
 		"abc is too short to be a secret":      "abc is too short to be a secret",
 		"git@github.com:user/repo.git no user": "git@github.com:user/repo.git no user",
@@ -28,6 +30,18 @@ func TestString(t *testing.T) {
 	var none *Set
 	if got := none.String("ssh://me:pw@h/"); got != "ssh://[redacted]@h/" {
 		t.Errorf("nil Set: %q", got)
+	}
+}
+
+func TestMalformedURL(t *testing.T) {
+	for in, want := range map[string]string{
+		"https://u:p/ss@host/x":   "https://[redacted]@host/x",
+		"https://u:p@s/s@host:x/": "https://[redacted]@host:x/",
+		"https://host:x/":         "https://host:x/",
+	} {
+		if got := MalformedURL(in); got != want {
+			t.Errorf("MalformedURL(%q) = %q, want %q", in, got, want)
+		}
 	}
 }
 

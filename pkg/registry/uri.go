@@ -98,15 +98,15 @@ func uriError(text, why string) error {
 
 // printable hides what may be a password before an error repeats the URI.
 func printable(text string) string {
-	before, after, found := strings.Cut(text, "@")
-	if !found {
+	last := strings.LastIndexByte(text, '@') // a password may hold one too
+	if last < 0 {
 		return text
 	}
-	scheme, _, hasScheme := strings.Cut(before, "://")
+	scheme, _, hasScheme := strings.Cut(text[:last], "://")
 	if hasScheme {
-		return scheme + "://[redacted]@" + after
+		return scheme + "://[redacted]" + text[last:]
 	}
-	return "[redacted]@" + after
+	return "[redacted]" + text[last:]
 }
 
 // ParseURIs reads a comma-separated list of registry URIs; spaces around them are ignored. An empty text is an empty list, an

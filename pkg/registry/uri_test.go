@@ -50,6 +50,8 @@ func TestParseURIErrors(t *testing.T) {
 		"a b":                     `invalid registry URI "a b": it has no valid host[:port]`,
 		"a\nb":                    `invalid registry URI "a\nb": it has no valid host[:port]`,
 		"r?x=y":                   `invalid registry URI "r?x=y": it has no valid host[:port]`,
+		"https://me:hun@ter2@r":   `invalid registry URI "https://[redacted]@r": it holds credentials; they belong in registry_secret`,
+		"https://me:hun/ter2@r":   `invalid registry URI "https://[redacted]@r": only /v2 may follow the host; a namespace belongs to the image's name label`,
 		"https://me:hunter2@r":    `invalid registry URI "https://[redacted]@r": it holds credentials; they belong in registry_secret`,
 		strings.Repeat("a", 2000): "registry URI is longer than 1024 bytes",
 	} {
