@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
@@ -119,11 +120,11 @@ func (r *Repository) send(ctx context.Context, location *url.URL, d v1.Descripto
 	req.Header.Set("Content-Type", "application/octet-stream")
 	resp, err := r.client.Do(req)
 	if err != nil {
-		return uploadError(ctx, err, body.failed, ref)
+		return uploadError(ctx, err, body.failure(), ref)
 	}
 	defer resp.Body.Close()
 	if err := transport.CheckError(resp, http.StatusCreated, http.StatusNoContent); err != nil {
-		return uploadAnswer(ctx, resp, err, body.failed, ref)
+		return uploadAnswer(ctx, resp, err, body.failure(), ref)
 	}
 	return nil
 }
@@ -133,11 +134,15 @@ const stallLimit = 2 * time.Minute
 
 var errStalled = errors.New("the upload stalled")
 
-// tracked remembers whether it was the content that could not be read, and ends the upload when nothing is read for too long.
+// tracked remembers whether it was the content that could not be read, and ends the upload when nothing is read for too long. The
+// transport may still be reading when the registry has answered, and closes the content then: what that does to the read is no failure.
 type tracked struct {
 	io.ReadCloser
+	stall *time.Timer
+
+	mu     sync.Mutex
 	failed error
-	stall  *time.Timer
+	closed bool
 }
 
 func (t *tracked) Read(p []byte) (int, error) {
@@ -145,10 +150,27 @@ func (t *tracked) Read(p []byte) (int, error) {
 	if t.stall.Stop() && err == nil { // after the last byte the time limit of the answer counts
 		t.stall.Reset(stallLimit)
 	}
-	if err != nil && !errors.Is(err, io.EOF) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if err != nil && !errors.Is(err, io.EOF) && !t.closed {
 		t.failed = err
 	}
 	return n, err
+}
+
+// Close implements io.Closer.
+func (t *tracked) Close() error {
+	t.mu.Lock()
+	t.closed = true
+	t.mu.Unlock()
+	return t.ReadCloser.Close()
+}
+
+// failure is why the content could not be read; nil if it could.
+func (t *tracked) failure() error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.failed
 }
 
 // uploadError sorts errors without an answer. A connection that broke is worth another try, with the content from its beginning.
