@@ -150,6 +150,11 @@ func (p *pusher) run(ctx context.Context) (workspace.Push, error) {
 		}
 	}
 	for _, tag := range p.attempt.Tags.setByPush() {
+		if tag == p.attempt.Tags.Primary { // sending took its time: somebody else may have set it meanwhile
+			if err := p.checkPrimary(ctx, dests); err != nil {
+				return workspace.Push{}, err
+			}
+		}
 		for _, d := range dests {
 			if err := p.tag(ctx, d, tag); err != nil {
 				return workspace.Push{}, err
@@ -194,8 +199,8 @@ func (p *pusher) base() (name.Repository, bool, error) {
 // ErrPrimaryExists is why a push is refused whose primary tag another build has set; the text is the original's.
 var ErrPrimaryExists = errors.New("Primary tag already exists in registry") //nolint:staticcheck // OSBS's text, people search for it
 
-// checkPrimary refuses a primary tag that is taken, before anything is sent, and notes in the attempt where it is free: a later
-// attempt that finds it set to this build's digest there knows that it did so itself.
+// checkPrimary refuses a primary tag that is taken, and notes in the attempt where it is free: a later attempt that finds it set to this
+// build's digest there knows that it did so itself. It is called before anything is sent, and again when the tag is about to be set.
 func (p *pusher) checkPrimary(ctx context.Context, dests []*destination) error {
 	primary := p.attempt.Tags.Primary
 	if primary == "" {

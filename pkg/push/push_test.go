@@ -377,6 +377,30 @@ func TestNothingPartial(t *testing.T) {
 	}
 }
 
+// TestPrimaryTakenMeanwhile: a primary tag that somebody else sets while the image is being sent is not moved.
+func TestPrimaryTakenMeanwhile(t *testing.T) {
+	r := registrytest.Start(t, registrytest.Options{})
+	proxy := faultproxy.Start(t, r.URL)
+	c := client(t, registry.Options{})
+	b := newBuilt(t, nil, "", 1000, 2)
+	other, err := random.Image(100, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	digest, err := other.Digest()
+	if err != nil {
+		t.Fatal(err)
+	}
+	proxy.Add(faultproxy.Rule{Method: http.MethodPut, Path: "/manifests/none-", Count: 1, Fault: func(w http.ResponseWriter, req *http.Request, next http.Handler) {
+		r.Push(t, "team/app:1.2-3", other)
+		next.ServeHTTP(w, req)
+	}})
+	if _, err := push.Run(t.Context(), b.options(c, proxy.Host)); !errors.Is(err, push.ErrPrimaryExists) || failure.KindOf(err) != failure.Conflict {
+		t.Errorf("error %v", err)
+	}
+	checkImage(t, c, r.Host+"/team/app:1.2-3", digest.String())
+}
+
 // TestResumeAfterPrimary kills the push after the registry has set the primary tag, before the push knew.
 func TestResumeAfterPrimary(t *testing.T) {
 	r := registrytest.Start(t, registrytest.Options{})
