@@ -38,7 +38,7 @@ func TestBuildLog(t *testing.T) {
 	want := `== clone (03:04:05)
 cloned who=me g.url=https://[redacted]@example.com/x g.empty=""
 warning: the password is [redacted] who=me g.n=3
-error: two lines [2J who=me
+error: two lines?[2J who=me
 output of [redacted]
 no end`
 	got, err := os.ReadFile(path)
