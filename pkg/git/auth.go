@@ -74,7 +74,7 @@ func (o Options) basicAuth(u giturl.URL) (*githttp.BasicAuth, error) {
 			return nil, err
 		}
 	}
-	o.Redact.Add(auth.Password)
+	o.Redact.Add(auth.Password, auth.Username+":"+auth.Password)
 	if u.Scheme == giturl.HTTP {
 		return nil, failure.WithHint(failure.New(failure.Unauthorized, "%s: the credentials of %s would be sent in clear", u, where),
 			"use https, or give no git secret")

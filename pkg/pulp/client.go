@@ -130,9 +130,9 @@ func (c *Client) readSecret(dir string, config *tls.Config) error {
 	password, passwordErr := readFile(filepath.Join(dir, "password"))
 	switch {
 	case userErr == nil && passwordErr == nil:
-		secret := strings.TrimRight(string(password), "\r\n")
-		c.env.Redact.Add(secret, string(user)+":"+secret)
-		c.account = url.UserPassword(strings.TrimSpace(string(user)), secret)
+		name, secret := strings.TrimSpace(string(user)), strings.TrimRight(string(password), "\r\n")
+		c.env.Redact.Add(secret, name+":"+secret)
+		c.account = url.UserPassword(name, secret)
 	case !errors.Is(userErr, os.ErrNotExist) || !errors.Is(passwordErr, os.ErrNotExist):
 		return failure.New(failure.Unauthorized, "Pulp's secret %s needs both username and password: %w", dir, errors.Join(userErr, passwordErr))
 	}

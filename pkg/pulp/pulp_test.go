@@ -1,6 +1,7 @@
 package pulp_test
 
 import (
+	"encoding/base64"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -72,10 +73,11 @@ func TestNewRefuses(t *testing.T) {
 func TestPasswordIsRedacted(t *testing.T) {
 	e := env
 	e.Redact = &redact.Set{}
-	if _, err := pulp.New(pulp.Options{Env: e, URL: "https://p", SecretDir: secret(t, "admin", "correct-horse")}); err != nil {
+	if _, err := pulp.New(pulp.Options{Env: e, URL: "https://p", SecretDir: secret(t, "admin\n", "correct-horse\n")}); err != nil {
 		t.Fatal(err)
 	}
-	if got := e.Redact.String("x correct-horse"); strings.Contains(got, "horse") {
+	header := base64.StdEncoding.EncodeToString([]byte("admin:correct-horse"))
+	if got := e.Redact.String("x correct-horse Basic " + header); strings.Contains(got, "horse") || strings.Contains(got, header) {
 		t.Errorf("redacted: %q", got)
 	}
 }
