@@ -17,7 +17,7 @@ func main() {
 	engine.Main()
 	step.Main(step.Spec{
 		Name:    "build",
-		Summary: "Builds the workspace's Dockerfile on the bases that detect-base pinned, and leaves an OCI image layout in the workspace.",
+		Summary: "builds the workspace's Dockerfile on the bases that detect-base pinned, and leaves an OCI image layout in the workspace",
 		Results: []step.Result{
 			{Name: "digest", Description: "the digest of the built image's manifest"},
 			{Name: "labels", Description: "the image's labels name, version and release, as JSON"},
@@ -29,7 +29,7 @@ func main() {
 func flags(f *step.FlagSet) step.Run {
 	var o build.Options
 	f.StringVar(&o.DockerfileTarget, "dockerfile-target", "", "stage of the Dockerfile to build; empty means what detect-base was given")
-	args := f.List("build-arg", "NAME=value of a build argument, or NAME for the environment's value")
+	args := f.List("build-arg", "NAME=VALUE for an ARG of the Dockerfile")
 	secrets := f.List("build-secret", "id=path of a file that RUN --mount=type=secret,id=... sees")
 	f.StringVar(&o.Storage, "storage-dir", "", "directory in which layers are kept between builds; empty means one in the workspace")
 	f.StringVar(&o.StorageDriver, "storage-driver", "", "overlay or vfs; empty means the best that works")

@@ -29,7 +29,7 @@ func spec() step.Spec {
 func flags(f *step.FlagSet) step.Run {
 	o := imageimport.Options{}
 	f.StringVar(&o.ImageStream, "imagestream", "", "name of the ImageStream; empty means the one of the image's name")
-	f.BoolVar(&o.Autorebuild, "is-autorebuild", false, "the build was started by a change of a base")
+	f.BoolVar(&o.Autorebuild, "is-autorebuild", false, "an ImageStream change started the build, not a user")
 	f.BoolVar(&o.Scratch, "scratch", false, "a scratch build: nothing is imported")
 	f.BoolVar(&o.Isolated, "isolated", false, "an isolated build: nothing is imported")
 	streams := f.String("imagestream-dir", "", "directory of the ImageStreams")

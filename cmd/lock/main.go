@@ -38,15 +38,15 @@ func flags(f *step.FlagSet) step.Run {
 		buildConfigDir: f.String("buildconfig-dir", "", "directory of the build configs"),
 		policy:         f.String("lock-policy", string(lock.Fail), "fail or wait: what to do while another build of the build config runs"),
 		created:        f.String("created", "", "when the build was created (RFC 3339), which orders those who wait; empty means now"),
-		baseDigests:    f.List("base-digest", "REFERENCE=DIGEST of a base that an event named"),
-		buildArgs:      f.List("build-arg", "NAME=VALUE of a build argument"),
+		baseDigests:    f.List("base-digest", "REF=DIGEST of a base, from the event that started the build"),
+		buildArgs:      f.List("build-arg", "NAME=VALUE for an ARG of the Dockerfile"),
 	}
 	f.StringVar(&o.BuildConfig, "build-config", "", "name of the build config; empty means the one of the repository and branch")
 	f.StringVar(&o.Holder.Build, "holder", "", "name of the build")
 	f.StringVar(&o.Holder.UID, "holder-uid", "", "UID of the build")
 	f.IntVar(&o.Holder.PID, "holder-pid", os.Getppid(), "process that lives as long as the build; by default the parent process")
 	f.DurationVar(&o.Timeout, "lock-timeout", 0, "how long to wait at most; 0 means no limit")
-	f.BoolVar(&o.Autorebuild, "is-autorebuild", false, "the build was started by a change of a base")
+	f.BoolVar(&o.Autorebuild, "is-autorebuild", false, "an ImageStream change started the build, not a user")
 	f.BoolVar(&o.Scratch, "scratch", false, "a scratch build: the build config stays as it is")
 	f.BoolVar(&o.Isolated, "isolated", false, "an isolated build: the build config stays as it is")
 	parameters(f, &o.Parameters)
@@ -66,18 +66,18 @@ func flags(f *step.FlagSet) step.Run {
 
 // parameters registers what an autorebuild repeats.
 func parameters(f *step.FlagSet, p *buildconfig.Parameters) {
-	f.StringVar(&p.Dockerfile, "dockerfile", "", "path of the Dockerfile")
-	f.StringVar(&p.DockerfileTarget, "dockerfile-target", "", "stage to build")
-	f.StringVar(&p.Platform, "platform", "", "platform to build for")
-	f.StringVar(&p.Architecture, "architecture", "", "architecture label")
-	f.StringVar(&p.Component, "component", "", "component label")
-	f.StringVar(&p.Target, "target", "", "target, a part of the unique tag")
+	f.StringVar(&p.Dockerfile, "dockerfile", "", "path of the Dockerfile in the repository")
+	f.StringVar(&p.DockerfileTarget, "dockerfile-target", "", "stage of the Dockerfile to build; empty means the last")
+	f.StringVar(&p.Platform, "platform", "", "os/arch[/variant] of the image; empty means linux on this machine's architecture")
+	f.StringVar(&p.Architecture, "architecture", "", "value of the label architecture, whatever the Dockerfile says")
+	f.StringVar(&p.Component, "component", "", "value of the label com.redhat.component, whatever the Dockerfile says")
+	f.StringVar(&p.Target, "target", "", "build target, a part of the unique tag")
 	f.StringVar(&p.User, "user", "", "user who asked for the build")
 	f.StringVar(&p.RepoConfig, "repo-config", "", "name of the repo config file")
-	f.StringVar(&p.BumpRelease, "bump-release", "", "when an autorebuild pushes the bumped release")
-	f.StringVar(&p.Format, "format", "", "image format")
-	f.StringVar(&p.Compression, "compression", "", "layer compression")
-	f.StringVar(&p.SourceRegistryURI, "source-registry-uri", "", "registry of bases that name none")
+	f.StringVar(&p.BumpRelease, "bump-release", "", "when an autorebuild's release bump is pushed: after-build, before-build or never (no bump)")
+	f.StringVar(&p.Format, "format", "", "format of the image: oci, docker, or auto: docker only where the Dockerfile needs it")
+	f.StringVar(&p.Compression, "compression", "", "compression of new layers: gzip, zstd or none")
+	f.StringVar(&p.SourceRegistryURI, "source-registry-uri", "", "registry that bases come from; no other may then be named")
 }
 
 func (s settings) fill(o *lock.Options) error {
@@ -87,13 +87,13 @@ func (s settings) fill(o *lock.Options) error {
 	}
 	if *s.created != "" {
 		if o.Created, err = time.Parse(time.RFC3339, *s.created); err != nil {
-			return failure.New(failure.Usage, "-created: %w", err)
+			return failure.New(failure.Usage, "created: %w", err)
 		}
 	}
 	for _, pair := range *s.baseDigests {
 		reference, digest, found := strings.Cut(pair, "=")
 		if !found {
-			return failure.New(failure.Usage, "-base-digest %q is not REFERENCE=DIGEST", pair)
+			return failure.New(failure.Usage, "base-digest %q is not REF=DIGEST", pair)
 		}
 		if o.BaseDigests == nil {
 			o.BaseDigests = map[string]string{}

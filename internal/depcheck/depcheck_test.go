@@ -4,10 +4,12 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"path"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -121,13 +123,19 @@ func TestStepBinariesLinkNothingHeavy(t *testing.T) {
 	}
 }
 
-func TestStepBinariesAreSmall(t *testing.T) {
+// TestStepBinaries builds them all and looks at what came of it.
+func TestStepBinaries(t *testing.T) {
 	dir := t.TempDir()
 	cmd := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-tags", tags, "-ldflags", "-s -w", "-o", dir+"/", module+"/cmd/...")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
+	t.Run("are small", func(t *testing.T) { checkSizes(t, dir) })
+	t.Run("share their words", func(t *testing.T) { checkFlags(t, dir) })
+}
+
+func checkSizes(t *testing.T, dir string) {
 	for name, p := range programs {
 		info, err := os.Stat(filepath.Join(dir, name))
 		if err != nil {
@@ -137,6 +145,35 @@ func TestStepBinariesAreSmall(t *testing.T) {
 		t.Logf("%-12s %5.1f MB of %d", name, float64(info.Size())/mega, p.size)
 		if info.Size() > p.size*mega {
 			t.Errorf("%s has %.1f MB, more than %d", name, float64(info.Size())/mega, p.size)
+		}
+	}
+}
+
+// ofStage are the flags that mean to each stage something of its own.
+var ofStage = []string{"buildconfig-dir", "dockerfile-target", "git-commit", "git-url", "isolated", "jobs", "registry-uri", "scratch", "submodules"}
+
+// flagHelp is a flag in what a step binary says with -help: its name, and on the next line what it does and perhaps its default.
+var flagHelp = regexp.MustCompile(`(?m)^  -([a-z-]+).*\n    \t(.*?)( \(default .*\))?$`)
+
+// checkFlags: one flag has one description in all step binaries.
+func checkFlags(t *testing.T, dir string) {
+	first := map[string][2]string{}
+	for _, name := range slices.Sorted(maps.Keys(programs)) {
+		out, err := exec.CommandContext(t.Context(), filepath.Join(dir, name), "-help").CombinedOutput()
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		flags := flagHelp.FindAllStringSubmatch(string(out), -1)
+		if len(flags) < 5 {
+			t.Errorf("%s: its help was not understood:\n%s", name, out)
+		}
+		for _, f := range flags {
+			flag, text := f[1], f[2]
+			if other, seen := first[flag]; !seen {
+				first[flag] = [2]string{name, text}
+			} else if other[1] != text && !slices.Contains(ofStage, flag) {
+				t.Errorf("-%s is in %s %q, in %s %q", flag, other[0], other[1], name, text)
+			}
 		}
 	}
 }
