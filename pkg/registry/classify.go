@@ -27,6 +27,7 @@ func Classify(err error, ref string) error {
 	if errors.As(err, &classified) {
 		return err
 	}
+	hideQuery(err)
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return failure.New(failure.KindOf(err), "%s: %w", ref, err)
 	}
@@ -35,6 +36,15 @@ func Classify(err error, ref string) error {
 		return classifyAnswer(err, answer, ref)
 	}
 	return classifyConnection(err, ref)
+}
+
+// hideQuery takes the query out of the address that an error of net/http repeats: where a registry sends its clients on to a store of
+// blobs, the query holds a signature that lets everybody in.
+func hideQuery(err error) {
+	var request *url.Error
+	if errors.As(err, &request) {
+		request.URL, _, _ = strings.Cut(request.URL, "?")
+	}
 }
 
 // hostOf is the registry that an error is about: that of the request, or else of the reference, around which there may be words.
