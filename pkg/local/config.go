@@ -21,7 +21,7 @@ type Config struct {
 
 	// RegistryURI are the registries that images are pushed to. None means the embedded one.
 	RegistryURI []registry.URI
-	// RegistrySecretDirs hold a dockercfg each, paired with the registries by position.
+	// RegistrySecretDirs hold a dockercfg each, paired with the registries by position; each serves all hosts that it names.
 	RegistrySecretDirs []string
 	// RegistryCAFile has PEM certificates that are trusted besides the system's.
 	RegistryCAFile string

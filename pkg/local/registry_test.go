@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-containerregistry/pkg/authn"
+
 	"github.com/osbs-tekton/osbs/pkg/failure"
 )
 
@@ -61,6 +63,36 @@ func TestEmbeddedRegistryIsForThisProcess(t *testing.T) {
 	for password, want := range map[string]int{"": http.StatusUnauthorized, "wrong": http.StatusUnauthorized, r.password: http.StatusOK} {
 		if got, _ := status(t, http.MethodGet, url, password); got != want {
 			t.Errorf("with %q: %d, want %d", password, got, want)
+		}
+	}
+}
+
+// TestSecretBesideTheEmbeddedRegistry: bases may come from a registry that needs credentials, though images stay in the embedded one.
+func TestSecretBesideTheEmbeddedRegistry(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, ".dockerconfigjson"), []byte(`{"auths":{"quay.io":{"username":"me","password":"hunter2"}}}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	i := open(t, Config{RegistrySecretDirs: []string{dir}})
+	c, err := i.client(t.Context(), i.env())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for host, want := range map[string]string{"quay.io": "me", RegistryHost: registryUser} {
+		repo, err := c.ParseRepository(host + "/x")
+		if err != nil {
+			t.Fatal(err)
+		}
+		found, err := authn.Resolve(t.Context(), c.Keychain(), repo)
+		if err != nil {
+			t.Fatal(err)
+		}
+		account, err := authn.Authorization(t.Context(), found)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if account.Username != want {
+			t.Errorf("%s: user %q, want %q", host, account.Username, want)
 		}
 	}
 }

@@ -33,8 +33,8 @@ type Options struct {
 	step.Env
 	// Registries of registry_uri. Those that begin with http:// are insecure.
 	Registries []URI
-	// SecretDirs are the mounted registry secrets, paired with Registries by position. A secret also serves every other host that
-	// it names.
+	// SecretDirs are the mounted registry secrets, paired with Registries by position; there may be more of either. A secret also
+	// serves every other host that it names.
 	SecretDirs []string
 	// CAFile holds PEM certificates that are trusted besides the system's; empty means none.
 	CAFile string

@@ -7,7 +7,6 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/authn"
 
-	"github.com/osbs-tekton/osbs/pkg/failure"
 	"github.com/osbs-tekton/osbs/pkg/step"
 )
 
@@ -23,11 +22,9 @@ type keychain struct {
 
 var _ authn.Keychain = (*keychain)(nil)
 
-// newKeychain reads every secret and makes the redaction of env know what must not be told.
+// newKeychain reads every secret and makes the redaction of env know what must not be told. Secrets beyond the registries are paired
+// with none: they are for the hosts that they name, such as the one that bases come from.
 func newKeychain(env step.Env, dirs []string, registries []URI) (*keychain, error) {
-	if len(registries) > 0 && len(dirs) > len(registries) {
-		return nil, failure.New(failure.Usage, "%d registry secrets for %d registries: they are paired by position", len(dirs), len(registries))
-	}
 	k := &keychain{log: env.Log, paired: map[string]secret{}, warned: map[string]bool{}}
 	for i, dir := range dirs {
 		if dir == "" { // a registry without a secret between others with one

@@ -95,6 +95,20 @@ func TestSecretsArePairedByPosition(t *testing.T) {
 	}
 }
 
+// TestFurtherSecrets: a secret beyond the registries, such as one for the registry that bases come from, serves the hosts that it names.
+func TestFurtherSecrets(t *testing.T) {
+	own, further := secretDir(t, ".dockercfg", `{"a:1":{"auth":"`+b64("u:own")+`"}}`), secretDir(t, ".dockercfg", `{"b:1":{"auth":"`+b64("u:further")+`"}}`)
+	c, err := New(Options{Registries: []URI{{Host: "a:1"}}, SecretDirs: []string{own, further}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for repository, want := range map[string]string{"a:1/x": "u:own", "b:1/x": "u:further", "c:1/x": ":"} {
+		if got := resolve(t, c, repository); got != want {
+			t.Errorf("%s: %q, want %q", repository, got, want)
+		}
+	}
+}
+
 func TestBadSecrets(t *testing.T) {
 	for name, tc := range map[string]struct {
 		dir  func(t *testing.T) string
@@ -143,13 +157,6 @@ func TestBadSecrets(t *testing.T) {
 				t.Errorf("the error tells the secret: %v", err)
 			}
 		})
-	}
-}
-
-func TestMoreSecretsThanRegistries(t *testing.T) {
-	dir := secretDir(t, ".dockercfg", "{}")
-	if _, err := New(Options{Registries: []URI{{Host: "a"}}, SecretDirs: []string{dir, dir}}); failure.KindOf(err) != failure.Usage {
-		t.Errorf("error %v", err)
 	}
 }
 
