@@ -91,11 +91,22 @@ func uploadLocation(resp *http.Response, ref string) (*url.URL, error) {
 	if location.Host == resp.Request.URL.Host {
 		return location, nil
 	}
-	address, err := netip.ParseAddr(location.Hostname())
-	if err == nil && (address.IsPrivate() || address.IsLoopback() || address.IsLinkLocalUnicast() || address.IsUnspecified()) {
+	if isInside(location.Hostname()) {
 		return nil, failure.New(failure.Untrusted, "%s: the registry directs the upload to %s, an address inside a private network", ref, location.Host)
 	}
 	return location, nil
+}
+
+// isInside says whether a host is spelled as an address of a private network, or as this machine. Names are not looked up: what they
+// mean, whoever runs the network decides, not the registry.
+func isInside(host string) bool {
+	name := strings.ToLower(strings.TrimSuffix(host, "."))
+	if name == "localhost" || strings.HasSuffix(name, ".localhost") {
+		return true
+	}
+	address, err := netip.ParseAddr(host)
+	address = address.Unmap()
+	return err == nil && (address.IsPrivate() || address.IsLoopback() || address.IsLinkLocalUnicast() || address.IsUnspecified())
 }
 
 // send uploads the content at once. Errors that another try may not meet are marked for retry.

@@ -40,3 +40,15 @@ func TestClosedContentIsNoFailure(t *testing.T) {
 		})
 	}
 }
+
+func TestIsInside(t *testing.T) {
+	for host, want := range map[string]bool{
+		"10.0.0.1": true, "127.0.0.1": true, "169.254.169.254": true, "0.0.0.0": true, "::1": true, "fe80::1": true, "fd00::1": true, "::ffff:10.0.0.1": true,
+		"localhost": true, "LOCALHOST.": true, "x.localhost": true,
+		"192.0.2.1": false, "2001:db8::1": false, "uploads.example.com": false, "localhost.example.com": false, "": false,
+	} {
+		if got := isInside(host); got != want {
+			t.Errorf("isInside(%q) = %v", host, got)
+		}
+	}
+}
