@@ -159,7 +159,12 @@ func (r *Remote) Fetch(ctx context.Context, plan func(Refs) (Request, error), re
 		defer answer.Close()
 		alive := watch(answer, stop)
 		defer alive.stop()
-		return stalled(ctx, receive(ctx, Answer{Pack: demux(alive, req), Shallow: answer.Shallows, Unshallow: answer.Unshallows}))
+		err = receive(ctx, Answer{Pack: demux(alive, req), Shallow: answer.Shallows, Unshallow: answer.Unshallows})
+		if err = stalled(ctx, err); err != nil {
+			stop(err)
+			abandon(answer)
+		}
+		return err
 	})
 }
 
@@ -225,6 +230,13 @@ func (w *watched) Read(p []byte) (int, error) {
 }
 
 func (w *watched) stop() { w.timer.Stop() }
+
+// abandon makes go-git end the program that serves a local repository, once the session's context has ended: it does so only when a
+// read fails, and closing the answer would wait for a program that waits for its output to be read.
+func abandon(answer io.Reader) { _, _ = io.Copy(io.Discard, io.LimitReader(answer, maxAbandoned)) }
+
+// maxAbandoned bounds what is read of buffers until a read fails, in bytes.
+const maxAbandoned = 1 << 20
 
 // stalled tells a session that was ended because it fell silent from one that was cancelled.
 func stalled(ctx context.Context, err error) error {

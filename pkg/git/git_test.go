@@ -1,9 +1,14 @@
 package git
 
 import (
+	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -140,5 +145,37 @@ func TestRetryAfter(t *testing.T) {
 		if got := retryAfter(&http.Response{Header: http.Header{"Retry-After": {value}}}); got != want {
 			t.Errorf("%q: %v, want %v", value, got, want)
 		}
+	}
+}
+
+func TestFetchEndsWhenReceivingFails(t *testing.T) {
+	dir := t.TempDir()
+	content := make([]byte, 4<<20)
+	_, _ = rand.Read(content)
+	if err := os.WriteFile(filepath.Join(dir, "large"), content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{
+		{"init", "-q", "-b", "main"}, {"add", "-A"}, {"-c", "user.name=t", "-c", "user.email=t@example.com", "commit", "-q", "-m", "large"},
+	} {
+		if out, err := exec.Command("git", append([]string{"-C", dir}, args...)...).CombinedOutput(); err != nil {
+			t.Fatalf("git %v: %v\n%s", args, err, out)
+		}
+	}
+	u, err := giturl.Parse("file://" + dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	remote, err := Open(Options{}, u, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	full := failure.New(failure.Storage, "the disk is full")
+	err = remote.Fetch(t.Context(), func(refs Refs) (Request, error) {
+		head, err := refs.Branch("main")
+		return Request{Wants: []Hash{head}, Depth: 1}, err
+	}, func(context.Context, Answer) error { return full })
+	if !errors.Is(err, full) {
+		t.Errorf("Fetch: %v", err)
 	}
 }
