@@ -90,18 +90,33 @@ func (s *session) rebuilds(ctx context.Context, created osbs.Build) []osbs.Build
 	return out
 }
 
+// caused is the build and what it has caused, directly or not. A rebuild that another build has caused, perhaps in another process, is
+// not: one that runs here ends with the instance, and is left to the next build.
+func caused(all []osbs.Build, created osbs.Build) []osbs.Build {
+	family := map[string]bool{created.Name: true}
+	for grown := true; grown; {
+		grown = false
+		for _, b := range all {
+			if b.CausedBy != "" && family[b.CausedBy] && !family[b.Name] {
+				family[b.Name], grown = true, true
+			}
+		}
+	}
+	return slices.DeleteFunc(slices.Clone(all), func(b osbs.Build) bool { return !family[b.Name] })
+}
+
 // cancelFamily ends the build and what it has caused.
 func (s *session) cancelFamily(ctx context.Context, created osbs.Build) {
 	s.warn("cancelling; interrupt again to end at once")
 	ctx, cancel := context.WithTimeout(ctx, cancelTimeout)
 	defer cancel()
-	all, err := s.List(ctx, osbs.Filter{Running: true})
+	all, err := s.List(ctx, osbs.Filter{})
 	if err != nil {
 		all = []osbs.Build{created}
 	}
 	var group sync.WaitGroup
-	for _, b := range all {
-		if !related(b, created) {
+	for _, b := range caused(all, created) {
+		if b.State.Ended() {
 			continue
 		}
 		group.Go(func() {

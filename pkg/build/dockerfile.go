@@ -157,7 +157,7 @@ func (o Options) checkRemoteAdd(d dockerfile) error {
 		return nil
 	}
 	return failure.WithHint(failure.New(failure.InvalidInput, "ADD %s: a URL is not part of the commit, so the build could not be repeated", o.Redact.String(d.remote[0])),
-		"commit the file, or fetch it in a RUN that checks its checksum, or allow it with remote-add")
+		"commit the file, or fetch it in a RUN that checks its checksum; the build step's flag remote-add allows it")
 }
 
 // limited is a reader that fails, rather than ends, at its limit.

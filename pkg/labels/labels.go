@@ -67,6 +67,21 @@ func CheckRelease(release string, isolated bool) error {
 	return nil
 }
 
+// maxName is the longest name of a repository, in bytes, that registries accept.
+const maxName = 255
+
+// repository is the OCI distribution specification's rule for the names of repositories.
+const repository = `^[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*$`
+
+// CheckName refuses a name label that cannot name a repository, as failure.InvalidInput.
+func CheckName(name string) error {
+	if len(name) <= maxName && regexp.MustCompile(repository).MatchString(name) {
+		return nil
+	}
+	return failure.WithHint(failure.New(failure.InvalidInput, "label name=%q is not the name of a repository", clip(name)),
+		"lower-case letters and digits, parts of them joined by . _ - or /, make a name")
+}
+
 // Check refuses labels from which no image can be named: a required one is missing, or has a value that makes no valid tag. All
 // errors are InvalidInput; all missing labels are named at once. release is optional.
 func Check(labels map[string]string, isolated bool) error {
@@ -83,6 +98,9 @@ func Check(labels map[string]string, isolated bool) error {
 	if name := Get(labels, Name); strings.Contains(strings.SplitN(name, "/", 2)[0], ".") {
 		return failure.WithHint(failure.New(failure.InvalidInput, "invalid label name=%q: its first part holds a dot and would be taken for a registry", clip(name)),
 			"name the repository without the registry, such as rhel7/rsyslog")
+	}
+	if err := CheckName(Get(labels, Name)); err != nil {
+		return err
 	}
 	if version := Get(labels, Version); strings.Contains(version, "-") {
 		return failure.WithHint(failure.New(failure.InvalidInput, "invalid label version=%q: it holds a -, which parts version and release in a tag", clip(version)),

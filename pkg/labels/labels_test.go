@@ -13,18 +13,20 @@ func TestCheck(t *testing.T) {
 		isolated bool
 		want     string // in the message; empty means no error
 	}{
-		"complete":             {map[string]string{"name": "a/b", "version": "1.0", "com.redhat.component": "c", "release": "1"}, false, ""},
-		"older spellings":      {map[string]string{"Name": "a", "Version": "1.0", "BZComponent": "c"}, false, ""},
-		"release is optional":  {map[string]string{"name": "a", "version": "1", "com.redhat.component": "c"}, false, ""},
-		"nothing":              {nil, false, "name, version, com.redhat.component"},
-		"empty is missing":     {map[string]string{"name": "", "version": "1", "com.redhat.component": "c"}, false, "missing from the Dockerfile: name"},
-		"registry in name":     {map[string]string{"name": "r.example.com/a", "version": "1", "com.redhat.component": "c"}, false, "registry"},
-		"dot in a later part":  {map[string]string{"name": "a/b.c", "version": "1", "com.redhat.component": "c"}, false, ""},
-		"dash in version":      {map[string]string{"name": "a", "version": "1-2", "com.redhat.component": "c"}, false, `version="1-2"`},
-		"invalid release":      {map[string]string{"name": "a", "version": "1", "com.redhat.component": "c", "release": "el7"}, false, `invalid release "el7"`},
-		"isolated":             {map[string]string{"name": "a", "version": "1", "com.redhat.component": "c", "release": "3.1"}, true, ""},
-		"isolated, one number": {map[string]string{"name": "a", "version": "1", "com.redhat.component": "c", "release": "3"}, true, "isolated"},
-		"isolated, none":       {map[string]string{"name": "a", "version": "1", "com.redhat.component": "c"}, true, "no release"},
+		"complete":              {map[string]string{"name": "a/b", "version": "1.0", "com.redhat.component": "c", "release": "1"}, false, ""},
+		"older spellings":       {map[string]string{"Name": "a", "Version": "1.0", "BZComponent": "c"}, false, ""},
+		"release is optional":   {map[string]string{"name": "a", "version": "1", "com.redhat.component": "c"}, false, ""},
+		"nothing":               {nil, false, "name, version, com.redhat.component"},
+		"empty is missing":      {map[string]string{"name": "", "version": "1", "com.redhat.component": "c"}, false, "missing from the Dockerfile: name"},
+		"registry in name":      {map[string]string{"name": "r.example.com/a", "version": "1", "com.redhat.component": "c"}, false, "registry"},
+		"dot in a later part":   {map[string]string{"name": "a/b.c", "version": "1", "com.redhat.component": "c"}, false, ""},
+		"name is no repository": {map[string]string{"name": "a/../b", "version": "1", "com.redhat.component": "c"}, false, "not the name of a repository"},
+		"upper case in name":    {map[string]string{"name": "BAD", "version": "1", "com.redhat.component": "c"}, false, "not the name of a repository"},
+		"dash in version":       {map[string]string{"name": "a", "version": "1-2", "com.redhat.component": "c"}, false, `version="1-2"`},
+		"invalid release":       {map[string]string{"name": "a", "version": "1", "com.redhat.component": "c", "release": "el7"}, false, `invalid release "el7"`},
+		"isolated":              {map[string]string{"name": "a", "version": "1", "com.redhat.component": "c", "release": "3.1"}, true, ""},
+		"isolated, one number":  {map[string]string{"name": "a", "version": "1", "com.redhat.component": "c", "release": "3"}, true, "isolated"},
+		"isolated, none":        {map[string]string{"name": "a", "version": "1", "com.redhat.component": "c"}, true, "no release"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			err := Check(tc.labels, tc.isolated)

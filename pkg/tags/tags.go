@@ -55,14 +55,9 @@ const Latest = "latest"
 var (
 	// valid is a tag as the OCI distribution specification has it.
 	valid = regexp.MustCompile(`^[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}$`)
-	// repository is a repository's name, from the same place.
-	repository = regexp.MustCompile(`^[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*$`)
 	// isolatedRelease is what the release of an isolated build must look like, so that it cannot be a later build's.
 	isolatedRelease = regexp.MustCompile(`^\d+\.\d+(\..+)?$`)
 )
-
-// maxRepository bounds a repository's name, as registries do.
-const maxRepository = 255
 
 // uniqueTime is the form of the time in a unique tag, in UTC.
 const uniqueTime = "20060102150405"
@@ -102,15 +97,10 @@ func Compute(o Options) (Set, error) {
 }
 
 func checkName(name string) error {
-	switch {
-	case name == "":
+	if name == "" {
 		return failure.WithHint(failure.New(failure.InvalidInput, "the image has no name label"), `add LABEL name="..." to the Dockerfile`)
-	case !repository.MatchString(name) || len(name) > maxRepository:
-		return failure.WithHint(failure.New(failure.InvalidInput, "label name=%s is not the name of a repository", quote(name)),
-			"lower-case letters and digits, parts of them joined by . _ - or /, make a name")
-	default:
-		return nil
 	}
+	return labels.CheckName(name)
 }
 
 func unique(o Options) string {
