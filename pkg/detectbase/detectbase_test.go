@@ -213,6 +213,7 @@ func TestErrors(t *testing.T) {
 	r := registrytest.Start(t, registrytest.Options{})
 	secured := registrytest.Start(t, registrytest.Options{TLS: true, BasicAuth: true})
 	r.Push(t, "x:1", newIndex(t, map[string]v1.Image{"linux/s390x": newImage(t, "s390x", nil, nil)}))
+	r.Push(t, "only:1", newImage(t, "amd64", nil, nil))
 	df := func(text string) []string { return []string{"Dockerfile", text} }
 	for name, tc := range map[string]struct {
 		files   []string
@@ -239,6 +240,7 @@ func TestErrors(t *testing.T) {
 		"mistyped stage":    {df("FROM scratch AS builder\nFROM scratch\nCOPY --from=biulder / /"), detectbase.Options{SourceRegistryURI: r.URL}, r.Options(), failure.NotFound, "base image " + r.Host + "/biulder:latest (Dockerfile line 3) does not exist: "},
 		"no such digest":    {df("FROM " + r.Host + "/x:1"), detectbase.Options{BaseDigests: map[string]string{r.Host + "/x:1": "sha256:" + strings.Repeat("a", 64)}}, r.Options(), failure.NotFound, "base image " + r.Host + "/x:1, pinned to sha256:aaaa"},
 		"no platform":       {df("FROM " + r.Host + "/x:1"), detectbase.Options{Platform: "linux/amd64"}, r.Options(), failure.NotFound, "base image " + r.Host + "/x:1 (Dockerfile line 1) has no image for platform linux/amd64\nhint: it has linux/s390x"},
+		"other platform":    {df("FROM " + r.Host + "/only:1"), detectbase.Options{Platform: "linux/arm64"}, r.Options(), failure.NotFound, "base image " + r.Host + "/only:1 (Dockerfile line 1) has no image for platform linux/arm64\nhint: it has linux/amd64"},
 		"needs credentials": {df("FROM " + secured.Host + "/x"), detectbase.Options{}, registry.Options{CAFile: secured.CAFile}, failure.Unauthorized, "base image " + secured.Host + "/x:latest (Dockerfile line 1): registry " + secured.Host + " refused access"},
 		"not trusted":       {df("FROM " + secured.Host + "/x"), detectbase.Options{}, registry.Options{}, failure.Untrusted, "base image " + secured.Host + "/x:latest (Dockerfile line 1): the certificate of registry " + secured.Host + " is not trusted"},
 		"down":              {df("FROM 127.0.0.1:1/x"), detectbase.Options{}, registry.Options{}, failure.Unavailable, "base image 127.0.0.1:1/x:latest (Dockerfile line 1): registry 127.0.0.1:1 cannot be reached"},

@@ -118,7 +118,7 @@ func (d *detector) forPlatform(ctx context.Context, w wanted, img *image, platfo
 		return v1.Hash{}, v1.Config{}, err
 	}
 	if config.OS != "" && (config.OS != platform.OS || config.Architecture != platform.Architecture) {
-		d.Log.Warn("a base image is for another platform", "reference", w.Reference, "platform", platform.String(), "is for", config.OS+"/"+config.Architecture)
+		return v1.Hash{}, v1.Config{}, noPlatform(w, platform, config.OS+"/"+config.Architecture)
 	}
 	return digest, config.Config, nil
 }
@@ -148,7 +148,12 @@ func choose(w wanted, index *v1.IndexManifest, want v1.Platform) (v1.Descriptor,
 	if fallback != nil {
 		return *fallback, nil
 	}
-	return v1.Descriptor{}, failure.WithHint(failure.New(failure.NotFound, "%s has no image for platform %s", w.describe(), want.String()),
+	return v1.Descriptor{}, noPlatform(w, want, have...)
+}
+
+// noPlatform says which platforms a base has in place of the one that is wanted.
+func noPlatform(w wanted, want v1.Platform, have ...string) error {
+	return failure.WithHint(failure.New(failure.NotFound, "%s has no image for platform %s", w.describe(), want.String()),
 		"it has %s", strings.Join(have, ", "))
 }
 
