@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -28,27 +29,30 @@ const (
 )
 
 // Result is a result that a step may set.
-type Result struct{ Name, Description string }
+type Result struct {
+	Name        string `json:"name"`
+	Description string `json:"description"`
+}
 
 // Results collects a step's results and writes each to a file of its name, as Tekton reads them.
 type Results struct {
-	dir    string
-	known  map[string]bool
-	values map[string]string
-	size   int
+	dir      string
+	declared []string
+	values   map[string]string
+	size     int
 }
 
 func newResults(declared []Result, dir string) *Results {
-	known := map[string]bool{}
-	for _, r := range declared {
-		known[r.Name] = true
+	r := &Results{dir: dir, values: map[string]string{}}
+	for _, d := range declared {
+		r.declared = append(r.declared, d.Name)
 	}
-	return &Results{dir: dir, known: known, values: map[string]string{}}
+	return r
 }
 
 // Set stores a result. That it was not declared, does not fit, or cannot be written is an error.
 func (r *Results) Set(name, value string) error {
-	if !r.known[name] {
+	if !slices.Contains(r.declared, name) {
 		return failure.New(failure.Internal, "result %q is not declared", name)
 	}
 	if r.size += len(value) - len(r.values[name]); r.size > maxResults-maxMessage {
@@ -59,6 +63,23 @@ func (r *Results) Set(name, value string) error {
 
 func (r *Results) store(name, value string) error {
 	r.values[name] = value
+	return r.write(name, value)
+}
+
+// finish writes the results of a step that has succeeded and has not set them: they are empty.
+func (r *Results) finish() error {
+	for _, name := range append(slices.Clone(r.declared), ResultMessage) {
+		if _, set := r.values[name]; set {
+			continue
+		}
+		if err := r.write(name, ""); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *Results) write(name, value string) error {
 	if _, err := os.Stat(r.dir); errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}

@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
-	"strings"
 	"syscall"
 	"time"
 
@@ -25,8 +24,11 @@ type Spec struct {
 	Name string
 	// Summary is one sentence for -help and the Task's description.
 	Summary string
-	// Results are all results that Run may set, in addition to ResultMessage.
+	// Results are all results that Run may set, in addition to ResultMessage. What it has not set when it succeeds becomes empty: a task
+	// that succeeds without a result fails the whole PipelineRun that names it.
 	Results []Result
+	// Skippable says that the step has nothing to do when the prepare stage has skipped the build: it then succeeds with empty results.
+	Skippable bool
 	// Flags registers the flags and returns what runs once they are parsed.
 	Flags func(*FlagSet) Run
 }
@@ -60,6 +62,9 @@ func Main(s Spec) {
 
 // Execute runs the step and returns the exit code. getenv gives the flags' fall-backs; log lines and help go to stderr.
 func (s Spec) Execute(ctx context.Context, args []string, getenv func(string) string, stderr io.Writer) int {
+	if len(args) == 1 && args[0] == describeFlag {
+		return s.describe(stderr)
+	}
 	f := newFlagSet(s)
 	run := s.Flags(f)
 	switch err := f.parse(args, getenv); {
@@ -76,7 +81,7 @@ func (s Spec) Execute(ctx context.Context, args []string, getenv func(string) st
 	log := newLogger(stderr, *f.logLevel, *f.logFormat, secrets).With("stage", s.Name)
 	env := Env{Log: log, Redact: secrets, Progress: progress.New(stderr, false)}.WithDefaults()
 	results := newResults(s.Results, *f.resultsDir)
-	err := s.run(ctx, run, env, results)
+	err := s.run(ctx, f, run, env, results)
 	out := s.outcome(results, secrets, err)
 	if err != nil {
 		log.Error(out.Message, "kind", out.Kind)
@@ -87,17 +92,39 @@ func (s Spec) Execute(ctx context.Context, args []string, getenv func(string) st
 }
 
 // run calls the stage, keeping a panic from ending the process without a word.
-func (s Spec) run(ctx context.Context, run Run, env Env, results *Results) (err error) {
+func (s Spec) run(ctx context.Context, f *FlagSet, run Run, env Env, results *Results) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = failure.New(failure.Internal, "panic: %v", p)
 		}
 	}()
-	err = run(ctx, env, results)
+	skipped, err := s.skipped(f.Workspace(), env)
+	if err == nil && !skipped {
+		err = run(ctx, env, results)
+	}
+	if err == nil {
+		err = results.finish()
+	}
 	if ctx.Err() != nil && err != nil && failure.KindOf(err) != failure.Cancelled {
 		err = failure.New(failure.Cancelled, "cancelled: %w", err)
 	}
 	return err
+}
+
+// skipped says, also to the log, that the prepare stage has ended the build. A build that has no prepare stage goes on.
+func (s Spec) skipped(d workspace.Dir, env Env) (bool, error) {
+	if !s.Skippable {
+		return false, nil
+	}
+	prepared, err := workspace.Read[workspace.Prepare](d)
+	if failure.KindOf(err) == failure.NotFound {
+		return false, nil
+	}
+	if err != nil || prepared.State != workspace.StateSkipped {
+		return false, err
+	}
+	env.Log.Info("skipped: " + prepared.Reason)
+	return true, nil
 }
 
 func newLogger(w io.Writer, level, format string, secrets *redact.Set) *slog.Logger {
@@ -109,97 +136,4 @@ func newLogger(w io.Writer, level, format string, secrets *redact.Set) *slog.Log
 		h = slog.NewJSONHandler(w, options)
 	}
 	return slog.New(secrets.Handler(h))
-}
-
-// FlagSet holds the flags of a step: those of the flag package, flags that repeat, and those that every step has.
-type FlagSet struct {
-	*flag.FlagSet
-	required    []string
-	summary     string
-	workspace   *string
-	resultsDir  *string
-	termination *string
-	logLevel    *string
-	logFormat   *string
-}
-
-func newFlagSet(s Spec) *FlagSet {
-	f := &FlagSet{FlagSet: flag.NewFlagSet(s.Name, flag.ContinueOnError), summary: s.Summary}
-	f.SetOutput(io.Discard)
-	f.workspace = f.String("workspace", ".", "directory that the stages of a build share")
-	f.resultsDir = f.String("results-dir", "/tekton/results", "directory for results, a file each; nothing is written if it does not exist")
-	f.termination = f.String("termination-message", "/dev/termination-log", "file for the termination message; nothing is written if it does not exist")
-	f.logLevel = f.String("log-level", "info", "debug, info, warn or error")
-	f.logFormat = f.String("log-format", "text", "text or json")
-	return f
-}
-
-// Workspace is the shared directory, once the flags are parsed.
-func (f *FlagSet) Workspace() workspace.Dir { return workspace.Dir(*f.workspace) }
-
-// List registers a flag that may be repeated. Its environment fall-back holds one value a line.
-func (f *FlagSet) List(name, usage string) *[]string {
-	v := new(list)
-	f.Var(v, name, usage+" (may be repeated)")
-	return (*[]string)(v)
-}
-
-// Required names the flags that must not be empty.
-func (f *FlagSet) Required(names ...string) { f.required = append(f.required, names...) }
-
-type list []string
-
-func (l *list) String() string { return strings.Join(*l, "\n") }
-
-func (l *list) Set(s string) error {
-	for v := range strings.SplitSeq(s, "\n") {
-		if v != "" {
-			*l = append(*l, v)
-		}
-	}
-	return nil
-}
-
-// Variable is the environment variable that a flag falls back to: git-url has OSBS_GIT_URL.
-func Variable(flagName string) string {
-	return "OSBS_" + strings.ToUpper(strings.ReplaceAll(flagName, "-", "_"))
-}
-
-func (f *FlagSet) parse(args []string, getenv func(string) string) error {
-	if err := f.Parse(args); err != nil {
-		return err
-	}
-	if f.NArg() > 0 {
-		return fmt.Errorf("unexpected argument %q: every setting is a flag", f.Arg(0))
-	}
-	set := map[string]bool{}
-	f.Visit(func(g *flag.Flag) { set[g.Name] = true })
-	var errs []error
-	f.VisitAll(func(g *flag.Flag) {
-		value := getenv(Variable(g.Name))
-		if set[g.Name] || value == "" {
-			return
-		}
-		if err := g.Value.Set(value); err != nil {
-			errs = append(errs, fmt.Errorf("environment variable %s: invalid value %q: %w", Variable(g.Name), value, err))
-		}
-	})
-	for _, name := range f.required {
-		if f.Lookup(name).Value.String() == "" {
-			errs = append(errs, fmt.Errorf("-%s is required", name))
-		}
-	}
-	if err := new(slog.Level).UnmarshalText([]byte(*f.logLevel)); err != nil {
-		errs = append(errs, fmt.Errorf("-log-level %q: accepted are debug, info, warn and error", *f.logLevel))
-	}
-	if *f.logFormat != "text" && *f.logFormat != "json" {
-		errs = append(errs, fmt.Errorf("-log-format %q: accepted are text and json", *f.logFormat))
-	}
-	return errors.Join(errs...)
-}
-
-func (f *FlagSet) help(w io.Writer) {
-	fmt.Fprintf(w, "%s: %s\n\nEvery flag falls back to an environment variable: -git-url to OSBS_GIT_URL.\n\n", f.Name(), f.summary)
-	f.SetOutput(w)
-	f.PrintDefaults()
 }

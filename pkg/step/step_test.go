@@ -5,9 +5,11 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -26,14 +28,28 @@ func sample(run func(ctx context.Context, env Env, out *Results, got map[string]
 		Results: []Result{{"digest", "a digest"}},
 		Flags: func(f *FlagSet) Run {
 			url := f.String("git-url", "", "the URL")
-			args := f.List("build-arg", "an argument")
+			args := f.Positional("build-arg", "an argument")
+			digests := f.Words("base-digest", "a digest")
 			scratch := f.Bool("scratch", false, "a switch")
+			jobs := f.Int("jobs", 4, "a number")
+			timeout := f.Duration("timeout", time.Minute, "a duration")
 			f.Required("git-url")
 			return func(ctx context.Context, env Env, out *Results) error {
-				return run(ctx, env, out, map[string]any{"url": *url, "args": *args, "scratch": *scratch, "ws": string(f.Workspace())})
+				return run(ctx, env, out, map[string]any{
+					"url": *url, "args": *args, "digests": *digests, "scratch": *scratch, "jobs": *jobs, "timeout": *timeout, "ws": string(f.Workspace()),
+				})
 			}
 		},
 	}
+}
+
+// given is what the sample sees, other than the defaults.
+func given(changes map[string]any) map[string]any {
+	all := map[string]any{
+		"url": "u", "args": []string(nil), "digests": []string(nil), "scratch": false, "jobs": 4, "timeout": time.Minute, "ws": ".",
+	}
+	maps.Copy(all, changes)
+	return all
 }
 
 func TestFlagsAndFallbacks(t *testing.T) {
@@ -43,30 +59,152 @@ func TestFlagsAndFallbacks(t *testing.T) {
 		want map[string]any
 		text string
 	}{
-		"flags":            {args: []string{"--git-url=u", "--build-arg", "a=1", "--build-arg=b=2", "--scratch", "--workspace", "/w"}, want: map[string]any{"url": "u", "args": []string{"a=1", "b=2"}, "scratch": true, "ws": "/w"}},
-		"environment":      {env: map[string]string{"OSBS_GIT_URL": "e", "OSBS_BUILD_ARG": "a=1\nb=2", "OSBS_SCRATCH": "true"}, want: map[string]any{"url": "e", "args": []string{"a=1", "b=2"}, "scratch": true, "ws": "."}},
-		"flag wins":        {args: []string{"--git-url=u"}, env: map[string]string{"OSBS_GIT_URL": "e"}, want: map[string]any{"url": "u", "args": []string(nil), "scratch": false, "ws": "."}},
-		"missing":          {text: "-git-url is required"},
+		"flags": {
+			args: []string{"--git-url=u", "--build-arg", "a=1", "--build-arg=b=2", "--scratch", "--workspace", "/w", "-jobs=7", "-timeout=2h"},
+			want: given(map[string]any{"args": []string{"a=1", "b=2"}, "scratch": true, "ws": "/w", "jobs": 7, "timeout": 2 * time.Hour}),
+		},
+		"environment": {
+			env:  map[string]string{"OSBS_GIT_URL": "e", "OSBS_BUILD_ARG": "a=1\nb=2", "OSBS_SCRATCH": "true", "OSBS_JOBS": "2"},
+			want: given(map[string]any{"url": "e", "args": []string{"a=1", "b=2"}, "scratch": true, "jobs": 2}),
+		},
+		"flag wins": {args: []string{"--git-url=u"}, env: map[string]string{"OSBS_GIT_URL": "e"}, want: given(nil)},
+		"empty means not given": {
+			args: []string{"-git-url=u", "-build-arg=", "-base-digest", "", "-scratch=", "-jobs=", "-timeout=", "-workspace=", "-log-level="},
+			want: given(nil),
+		},
+		"empty falls back": {
+			args: []string{"-git-url=", "-scratch=", "-jobs=", "-timeout=", "-build-arg=", "--", ""},
+			env:  map[string]string{"OSBS_GIT_URL": "e", "OSBS_SCRATCH": "true", "OSBS_JOBS": "2", "OSBS_TIMEOUT": "1s", "OSBS_BUILD_ARG": "a=1"},
+			want: given(map[string]any{"url": "e", "scratch": true, "jobs": 2, "timeout": time.Second, "args": []string{"a=1"}}),
+		},
+		"missing":          {args: []string{"-git-url="}, text: "-git-url is required"},
 		"unknown":          {args: []string{"--nope"}, text: "flag provided but not defined: -nope"},
 		"argument":         {args: []string{"--git-url=u", "x"}, text: `unexpected argument "x": every setting is a flag`},
-		"bad environment":  {args: []string{"--git-url=u"}, env: map[string]string{"OSBS_SCRATCH": "perhaps"}, text: `environment variable OSBS_SCRATCH: invalid value "perhaps"`},
+		"bad environment":  {args: []string{"--git-url=u"}, env: map[string]string{"OSBS_SCRATCH": "perhaps"}, text: `environment variable OSBS_SCRATCH: invalid value "perhaps": accepted are true and false`},
 		"bad level":        {args: []string{"--git-url=u", "--log-level=loud"}, text: "accepted are debug, info, warn and error"},
 		"bad format":       {args: []string{"--git-url=u", "--log-format=xml"}, text: "accepted are text and json"},
 		"all errors shown": {args: []string{"--log-format=xml"}, text: "-git-url is required\n"},
+		"bad types": {
+			args: []string{"-git-url=u", "-jobs=many", "-timeout=5", "-scratch=yes"},
+			text: "-jobs: invalid value \"many\": accepted is a whole number\n-scratch: invalid value \"yes\": accepted are true and false\n-timeout: invalid value \"5\": accepted is a duration such as 30s, 10m or 2h",
+		},
+	} {
+		t.Run(name, func(t *testing.T) { checkFlags(t, tc.args, tc.env, tc.want, tc.text) })
+	}
+}
+
+// checkFlags runs the sample, and looks at what it saw, or at the text of the error.
+func checkFlags(t *testing.T, args []string, env map[string]string, want map[string]any, text string) {
+	t.Helper()
+	var got map[string]any
+	var stderr bytes.Buffer
+	s := sample(func(_ context.Context, _ Env, _ *Results, g map[string]any) error { got = g; return nil })
+	code := s.Execute(t.Context(), args, func(k string) string { return env[k] }, &stderr)
+	if text != "" {
+		if code != failure.Usage.ExitCode() || !strings.Contains(stderr.String(), text) {
+			t.Errorf("exit code %d, stderr %q; want 2 and %q", code, stderr.String(), text)
+		}
+		return
+	}
+	if diff := cmp.Diff(want, got); diff != "" || code != 0 {
+		t.Errorf("exit code %d, stderr %q (-want +got):\n%s", code, stderr.String(), diff)
+	}
+}
+
+func TestLists(t *testing.T) {
+	for name, tc := range map[string]struct {
+		args          []string
+		list, digests []string
+		text          string
+	}{
+		"lines":                       {args: []string{"-build-arg=A=1\nB=2,3\n\n", "-base-digest=a=b\nc=d"}, list: []string{"A=1", "B=2,3"}, digests: []string{"a=b", "c=d"}},
+		"commas between words":        {args: []string{"-base-digest=a=b, c=d,,"}, digests: []string{"a=b", "c=d"}},
+		"JSON":                        {args: []string{`-build-arg= ["A=1\n2", "B="]`, `-base-digest=["a=b"]`, "-base-digest=[]"}, list: []string{"A=1\n2", "B="}, digests: []string{"a=b"}},
+		"a host is no JSON":           {args: []string{"-base-digest=[::1]:5000,x"}, digests: []string{"[::1]:5000", "x"}},
+		"positional":                  {args: []string{"-build-arg=Z=0", "--", "A=1\n2", "-scratch", "--", `["B=2","C=3"]`}, list: []string{"Z=0", "A=1\n2", "-scratch", "--", "B=2", "C=3"}},
+		"nothing positional":          {args: []string{"--"}},
+		"malformed JSON":              {args: []string{`-build-arg=["A=1",`}, text: "-build-arg: not a JSON list of strings: unexpected end of JSON input"},
+		"JSON of something else":      {args: []string{"--", `["A=1", 2]`}, text: "after --: "},
+		"too many":                    {args: []string{"-base-digest=" + strings.Repeat("x,", maxElements+1)}, text: "-base-digest: more than 1000 elements"},
+		"too many positional":         {args: append([]string{"--"}, slices.Repeat([]string{"A=1"}, maxElements+1)...), text: "after --: more than 1000 elements"},
+		"too long":                    {args: []string{"-build-arg=" + strings.Repeat("x", maxElement+1)}, text: "-build-arg: an element has 32769 bytes, accepted are 32768"},
+		"an argument before the rest": {args: []string{"x", "--", "A=1"}, text: `unexpected argument "x"`},
 	} {
 		t.Run(name, func(t *testing.T) {
-			var got map[string]any
-			var stderr bytes.Buffer
-			s := sample(func(_ context.Context, _ Env, _ *Results, g map[string]any) error { got = g; return nil })
-			code := s.Execute(t.Context(), tc.args, func(k string) string { return tc.env[k] }, &stderr)
-			if tc.text != "" {
-				if code != failure.Usage.ExitCode() || !strings.Contains(stderr.String(), tc.text) {
-					t.Errorf("exit code %d, stderr %q; want 2 and %q", code, stderr.String(), tc.text)
+			want := given(map[string]any{"args": tc.list, "digests": tc.digests})
+			checkFlags(t, append([]string{"-git-url=u"}, tc.args...), nil, want, tc.text)
+		})
+	}
+}
+
+// TestNoPositional: a step without a positional list refuses what follows --.
+func TestNoPositional(t *testing.T) {
+	var stderr bytes.Buffer
+	s := Spec{Name: "plain", Flags: func(*FlagSet) Run { return func(context.Context, Env, *Results) error { return nil } }}
+	if code := s.Execute(t.Context(), []string{"--", "A=1"}, os.Getenv, &stderr); code != failure.Usage.ExitCode() {
+		t.Errorf("exit code %d: %s", code, stderr.String())
+	}
+}
+
+func TestDescribe(t *testing.T) {
+	var out bytes.Buffer
+	if code := sample(nil).Execute(t.Context(), []string{describeFlag}, os.Getenv, &out); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+	var got Description
+	if err := json.Unmarshal(out.Bytes(), &got); err != nil {
+		t.Fatal(err)
+	}
+	flags := map[string]FlagDescription{}
+	for _, f := range got.Flags {
+		flags[f.Name] = f
+	}
+	for _, want := range []FlagDescription{
+		{Name: "git-url", Description: "the URL", Type: "string", Variable: "OSBS_GIT_URL", Required: true},
+		{Name: "build-arg", Description: "an argument", Type: "list", Variable: "OSBS_BUILD_ARG", Positional: true},
+		{Name: "scratch", Description: "a switch", Type: "bool", Default: "false", Variable: "OSBS_SCRATCH"},
+		{Name: "jobs", Description: "a number", Type: "int", Default: "4", Variable: "OSBS_JOBS"},
+		{Name: "timeout", Description: "a duration", Type: "duration", Default: "1m0s", Variable: "OSBS_TIMEOUT"},
+	} {
+		if diff := cmp.Diff(want, flags[want.Name]); diff != "" {
+			t.Errorf("-%s (-want +got):\n%s", want.Name, diff)
+		}
+	}
+	if len(got.Results) != 2 || got.Results[1].Name != ResultMessage {
+		t.Errorf("results %v", got.Results)
+	}
+}
+
+func TestSkippable(t *testing.T) {
+	for name, tc := range map[string]struct {
+		record    string
+		skippable bool
+		ran       bool
+		text      string
+		code      int
+	}{
+		"skipped":        {record: `{"state":"skipped","reason":"autorebuild is disabled"}`, skippable: true, text: "skipped: autorebuild is disabled"},
+		"not skipped":    {record: `{"state":"build"}`, skippable: true, ran: true},
+		"no prepare":     {skippable: true, ran: true},
+		"other step":     {record: `{"state":"skipped"}`, ran: true},
+		"damaged record": {record: "{", skippable: true, code: failure.InvalidInput.ExitCode()},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir, results, ran := t.TempDir(), t.TempDir(), false
+			if tc.record != "" {
+				if err := os.WriteFile(filepath.Join(dir, "prepare.json"), []byte(tc.record), 0o600); err != nil {
+					t.Fatal(err)
 				}
-				return
 			}
-			if diff := cmp.Diff(tc.want, got); code != 0 || diff != "" {
-				t.Errorf("exit code %d (-want +got):\n%s", code, diff)
+			s := sample(func(context.Context, Env, *Results, map[string]any) error { ran = true; return nil })
+			s.Skippable = tc.skippable
+			var stderr bytes.Buffer
+			code := s.Execute(t.Context(), []string{"-git-url=u", "-workspace", dir, "-results-dir", results}, os.Getenv, &stderr)
+			if code != tc.code || ran != tc.ran || !strings.Contains(stderr.String(), tc.text) {
+				t.Errorf("exit code %d, ran %v, stderr %s", code, ran, stderr.String())
+			}
+			if data, err := os.ReadFile(filepath.Join(results, "digest")); code == 0 && (err != nil || len(data) > 0) {
+				t.Errorf("result digest: %q, %v", data, err)
 			}
 		})
 	}
@@ -122,7 +260,7 @@ func execute(t *testing.T, run func(ctx context.Context, env Env, out *Results) 
 
 func TestSuccessWritesResults(t *testing.T) {
 	code, results, message, _ := execute(t, func(_ context.Context, _ Env, out *Results) error { return out.Set("digest", "sha256:1") })
-	if diff := cmp.Diff(map[string]string{"digest": "sha256:1"}, results); code != 0 || diff != "" {
+	if diff := cmp.Diff(map[string]string{"digest": "sha256:1", "message": ""}, results); code != 0 || diff != "" {
 		t.Errorf("exit code %d, results (-want +got):\n%s", code, diff)
 	}
 	if diff := cmp.Diff(outcome{Stage: "sample", Results: map[string]string{"digest": "sha256:1"}}, message); diff != "" {
