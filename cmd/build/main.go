@@ -22,14 +22,15 @@ func main() {
 			{Name: "digest", Description: "the digest of the built image's manifest"},
 			{Name: "labels", Description: "the image's labels name, version and release, as JSON"},
 		},
-		Flags: flags,
+		Skippable: true,
+		Flags:     flags,
 	})
 }
 
 func flags(f *step.FlagSet) step.Run {
 	var o build.Options
 	f.StringVar(&o.DockerfileTarget, "dockerfile-target", "", "stage of the Dockerfile to build; empty means what detect-base was given")
-	args := f.List("build-arg", "NAME=VALUE for an ARG of the Dockerfile")
+	args := f.Positional("build-arg", "NAME=VALUE for an ARG of the Dockerfile")
 	secrets := f.List("build-secret", "id=path of a file that RUN --mount=type=secret,id=... sees")
 	f.StringVar(&o.Storage, "storage-dir", "", "directory in which layers are kept between builds; empty means one in the workspace")
 	f.StringVar(&o.StorageDriver, "storage-driver", "", "overlay or vfs; empty means the best that works")

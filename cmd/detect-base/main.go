@@ -36,9 +36,9 @@ func flags(f *step.FlagSet) step.Run {
 	f.StringVar(&o.DockerfileTarget, "dockerfile-target", "", "stage of the Dockerfile to build; empty means the last")
 	f.StringVar(&o.Platform, "platform", "", "os/arch[/variant] of the image; empty means linux on this machine's architecture")
 	f.StringVar(&o.SourceRegistryURI, "source-registry-uri", "", "registry that bases come from; no other may then be named")
-	buildArgs := f.List("build-arg", "NAME=VALUE for an ARG of the Dockerfile")
-	digests := f.List("base-digest", "REF=DIGEST of a base, from the event that started the build")
-	home := f.List("home-registry", "registry host whose ImageStreams are named without a hash of the registry, besides registry-uri and source-registry-uri")
+	buildArgs := f.Positional("build-arg", "NAME=VALUE for an ARG of the Dockerfile")
+	digests := f.Words("base-digest", "REF=DIGEST of a base, from the event that started the build")
+	home := f.Words("home-registry", "registry host whose ImageStreams are named without a hash of the registry, besides registry-uri and source-registry-uri")
 	access := registry.RegisterFlags(f, "registries that images are pushed into")
 	return func(ctx context.Context, env step.Env, out *step.Results) error {
 		o.Env, o.Workspace, o.BuildArgs, o.HomeRegistries = env, f.Workspace(), *buildArgs, *home

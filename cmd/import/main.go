@@ -22,7 +22,8 @@ func spec() step.Spec {
 			{Name: "image-stream", Description: "the ImageStream; empty for scratch and isolated builds"},
 			{Name: "tags", Description: "the imported tags, separated by commas"},
 		},
-		Flags: flags,
+		Skippable: true,
+		Flags:     flags,
 	}
 }
 

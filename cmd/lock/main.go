@@ -38,8 +38,8 @@ func flags(f *step.FlagSet) step.Run {
 		buildConfigDir: f.String("buildconfig-dir", "", "directory of the build configs"),
 		policy:         f.String("lock-policy", string(lock.Fail), "fail or wait: what to do while another build of the build config runs"),
 		created:        f.String("created", "", "when the build was created (RFC 3339), which orders those who wait; empty means now"),
-		baseDigests:    f.List("base-digest", "REF=DIGEST of a base, from the event that started the build"),
-		buildArgs:      f.List("build-arg", "NAME=VALUE for an ARG of the Dockerfile"),
+		baseDigests:    f.Words("base-digest", "REF=DIGEST of a base, from the event that started the build"),
+		buildArgs:      f.Positional("build-arg", "NAME=VALUE for an ARG of the Dockerfile"),
 	}
 	f.StringVar(&o.BuildConfig, "build-config", "", "name of the build config; empty means the one of the repository and branch")
 	f.StringVar(&o.Holder.Build, "holder", "", "name of the build")

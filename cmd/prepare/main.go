@@ -39,7 +39,7 @@ func flags(f *step.FlagSet) step.Run {
 	f.StringVar(&o.BumpRelease, "bump-release", prepare.BumpAfterBuild, "when an autorebuild's release bump is pushed: after-build, before-build or never (no bump)")
 	f.StringVar(&o.Release, "release", "", "value of the label release, whatever the Dockerfile says")
 	f.StringVar(&o.Component, "component", "", "value of the label com.redhat.component, whatever the Dockerfile says")
-	buildArgs := f.List("build-arg", "NAME=VALUE for an ARG of the Dockerfile")
+	buildArgs := f.Positional("build-arg", "NAME=VALUE for an ARG of the Dockerfile")
 	f.BoolVar(&o.Scratch, "scratch", false, "scratch build")
 	f.BoolVar(&o.Isolated, "isolated", false, "isolated build")
 	f.StringVar(&o.CommitterName, "committer-name", "OSBS", "name in the bump commit")

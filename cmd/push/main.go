@@ -22,7 +22,8 @@ func spec() step.Spec {
 			{Name: "image-digest", Description: "the digest that the registries have"},
 			{Name: "tags", Description: "the tags that were set, separated by commas, unique first"},
 		},
-		Flags: flags,
+		Skippable: true,
+		Flags:     flags,
 	}
 }
 

@@ -16,9 +16,9 @@ type Flags struct {
 func RegisterFlags(f *step.FlagSet, what string) *Flags {
 	return &Flags{
 		uris:     f.String("registry-uri", "", what+", separated by commas"),
-		secrets:  f.List("registry-secret-dir", "directory with a mounted registry secret, paired with registry-uri by position; each, also a further one, serves all hosts that it names"),
+		secrets:  f.Words("registry-secret-dir", "directory with a mounted registry secret, paired with registry-uri by position; each, also a further one, serves all hosts that it names"),
 		ca:       f.String("registry-ca-file", "", "file with CA certificates to trust besides the system's"),
-		insecure: f.List("registry-insecure", "registry host that may be spoken to without TLS or with any certificate"),
+		insecure: f.Words("registry-insecure", "registry host that may be spoken to without TLS or with any certificate"),
 	}
 }
 
