@@ -43,6 +43,24 @@ func (k Kind) ExitCode() int {
 	return 1
 }
 
+// KindOfExitCode is the kind that a program's exit code tells of. A program that a signal has ended (128 and the signal's number)
+// was cancelled if the signal was SIGTERM or SIGINT; all else is Internal.
+func KindOfExitCode(code int) Kind {
+	const sigint = 128 + 2
+	if code == 0 {
+		return ""
+	}
+	if code == sigint {
+		return Cancelled
+	}
+	for kind, c := range exitCodes {
+		if c == code {
+			return kind
+		}
+	}
+	return Internal
+}
+
 // Error is an error with a kind. Hint, if not empty, says what would be right; it is printed on a line of its own.
 type Error struct {
 	Kind Kind

@@ -50,3 +50,16 @@ func TestExitCodesAreDistinct(t *testing.T) {
 		seen[c] = k
 	}
 }
+
+func TestKindOfExitCode(t *testing.T) {
+	for kind, code := range exitCodes {
+		if got := KindOfExitCode(code); got != kind {
+			t.Errorf("KindOfExitCode(%d) = %q, want %q", code, got, kind)
+		}
+	}
+	for code, want := range map[int]Kind{0: "", 130: Cancelled, 137: Internal, 255: Internal} {
+		if got := KindOfExitCode(code); got != want {
+			t.Errorf("KindOfExitCode(%d) = %q, want %q", code, got, want)
+		}
+	}
+}

@@ -1,0 +1,115 @@
+package tekton
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	pipeline "github.com/tektoncd/pipeline/pkg/client/clientset/versioned"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/client-go/kubernetes"
+
+	"github.com/osbs-tekton/osbs/pkg/buildconfig"
+	"github.com/osbs-tekton/osbs/pkg/failure"
+	"github.com/osbs-tekton/osbs/pkg/imageimport"
+	"github.com/osbs-tekton/osbs/pkg/osbs"
+)
+
+// Config is where an instance is, and what it is reached with.
+type Config struct {
+	// Namespace is where everything of the instance lives.
+	Namespace string
+	// Name is the name that the generator gave its objects: that of the Pipeline.
+	Name       string
+	Kubernetes kubernetes.Interface
+	Pipelines  pipeline.Interface
+	// BuildConfigs and ImageStreams are those of the namespace.
+	BuildConfigs buildconfig.Store
+	ImageStreams imageimport.Store
+	// Params are what the site's osbs.conf says about every build, by the name of the Pipeline's param.
+	Params map[string]string
+	Log    *slog.Logger
+	Now    func() time.Time
+}
+
+// Instance implements osbs.Instance on a cluster. Builds go on when it is closed.
+type Instance struct {
+	conf Config
+
+	mu sync.Mutex
+	// started are the builds that this instance has created.
+	started []string
+}
+
+var _ osbs.Instance = (*Instance)(nil)
+
+// Open makes an instance. It does not talk to the cluster yet.
+func Open(c Config) *Instance {
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	return &Instance{conf: c}
+}
+
+// BuildConfigs implements osbs.Instance.
+func (i *Instance) BuildConfigs(ctx context.Context) ([]buildconfig.BuildConfig, error) {
+	list, err := i.conf.BuildConfigs.List(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]buildconfig.BuildConfig, 0, len(list))
+	for _, bc := range list {
+		out = append(out, *bc)
+	}
+	return out, nil
+}
+
+// Wait implements osbs.Instance: it returns when the builds that were created here have ended. Rebuilds that they cause are the
+// cluster's own business and are not waited for.
+func (i *Instance) Wait(ctx context.Context) error {
+	i.mu.Lock()
+	started := append([]string(nil), i.started...)
+	i.mu.Unlock()
+	for _, name := range started {
+		for event, err := range i.Watch(ctx, name) {
+			if err != nil {
+				return err
+			}
+			if event.Build.State.Ended() {
+				break
+			}
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Close implements osbs.Instance. Builds go on.
+func (i *Instance) Close() error { return nil }
+
+// classify gives an error of the API server a kind. doing says what was being done.
+func classify(doing string, err error) error {
+	kind := failure.Unavailable
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return err
+	case apierrors.IsForbidden(err), apierrors.IsUnauthorized(err):
+		kind = failure.Unauthorized
+	case apierrors.IsNotFound(err):
+		kind = failure.NotFound
+	case apierrors.IsAlreadyExists(err), apierrors.IsConflict(err):
+		kind = failure.Conflict
+	case apierrors.IsInvalid(err), apierrors.IsBadRequest(err):
+		kind = failure.InvalidInput
+	}
+	return failure.New(kind, "%s: %w", doing, err)
+}
