@@ -1,6 +1,6 @@
 // Package buildconfig is what is known about one image on one branch: where its sources are, with which parameters it is built, what
 // triggers it, what it produces and how its last build ended. Its sub-packages store it: configmap has the form that a cluster and
-// files share, filestore keeps that form as files.
+// files share, filestore keeps that form as files, clusterstore in a cluster.
 package buildconfig
 
 import (
@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/osbs-tekton/osbs/pkg/failure"
+	"github.com/osbs-tekton/osbs/pkg/retry"
 )
 
 // BuildConfig is one build config. Copy it with Clone before changing what a Store returned to somebody else.
@@ -118,25 +119,29 @@ type Store interface {
 	Delete(ctx context.Context, name string) error
 }
 
-// Change reads the build config, calls change on it and updates it, again from the start when somebody else was faster. It returns
-// what was stored. An error of change ends it.
+// Change reads the build config, calls change on it and updates it, again from the start when somebody else was faster, for about
+// a quarter of a minute. It returns what was stored. An error of change ends it, and is returned as it is.
 func Change(ctx context.Context, s Store, name string, change func(*BuildConfig) error) (*BuildConfig, error) {
-	for {
+	var stored *BuildConfig
+	var ended error
+	patience := retry.Policy{Attempts: 40, First: 5 * time.Millisecond, Max: 500 * time.Millisecond}
+	err := retry.Do(ctx, nil, patience, "updating build config "+name, func(ctx context.Context) error {
 		bc, err := s.Get(ctx, name)
-		if err != nil {
-			return nil, err
+		if err == nil {
+			err = change(bc)
 		}
-		if err := change(bc); err != nil {
-			return nil, err
+		if err == nil {
+			if stored, err = s.Update(ctx, bc); failure.KindOf(err) == failure.Conflict {
+				return retry.Temporary(err)
+			}
 		}
-		updated, err := s.Update(ctx, bc)
-		if err == nil || failure.KindOf(err) != failure.Conflict {
-			return updated, err
-		}
-		if err := ctx.Err(); err != nil {
-			return nil, err
-		}
+		ended = err
+		return nil
+	})
+	if err == nil {
+		err = ended
 	}
+	return stored, err
 }
 
 // Clone is a deep copy, but for Stored, which nobody changes in place.
