@@ -155,7 +155,10 @@ func (p *planner) tried(c *Config) (verdict Verdict, build string, interrupted i
 	case verdict != "":
 		return verdict, build, 0
 	case interrupted == 0 && p.triedByTriggers(c):
-		return Failed, "", 0
+		if c.LastState == BuildSkipped {
+			return Skipped, c.LastBuild, 0
+		}
+		return Failed, c.LastBuild, 0
 	default:
 		return Ready, "", interrupted
 	}
@@ -273,13 +276,16 @@ func (p *planner) plan(budget int) Plan {
 	slices.SortFunc(p.items, func(a, b Item) int { return cmp.Or(cmp.Compare(a.Wave, b.Wave), cmp.Compare(a.Config, b.Config)) })
 	left := budget - len(p.running)
 	for i := range p.items {
-		if budget == 0 || p.items[i].Verdict != Ready {
-			continue
+		switch item := &p.items[i]; {
+		case item.Verdict != Ready:
+		case p.s.Postponed[item.Build]:
+			item.Verdict = Queued
+		case budget == 0:
+		case left <= 0:
+			item.Verdict = Queued
+		default:
+			left--
 		}
-		if left <= 0 {
-			p.items[i].Verdict = Queued
-		}
-		left--
 	}
 	return Plan{Items: p.items, Cycles: p.g.cycles}
 }

@@ -35,6 +35,9 @@ func tried(c Config, digest string) Config {
 	return c
 }
 
+// ended is the last build of c, which did not succeed.
+func ended(c Config, build string, s BuildState) Config { c.LastBuild, c.LastState = build, s; return c }
+
 // tags are name=digest.
 func tags(pairs ...string) map[string]Tag {
 	out := map[string]Tag{}
@@ -121,6 +124,15 @@ func TestPlan(t *testing.T) {
 		{"the budget", []Config{on("a", "base"), on("b", "base"), on("c", "base")}, State{
 			Tags: moved, Budget: 2, Builds: []Build{running("other")},
 		}, []string{"0 a ready", "0 b queued", "0 c queued"}},
+		{"a postponed build takes nothing of the budget", []Config{on("a", "base"), on("b", "base"), on("c", "base")}, State{
+			Tags: moved, Budget: 1, Postponed: map[string]bool{BuildName("a", moved, 0): true},
+		}, []string{"0 a queued", "0 b ready", "0 c queued"}},
+		{"skipped, and its record is gone", []Config{ended(tried(on("a", "base"), "2"), "a-7", BuildSkipped), on("b", "a", "base")}, State{Tags: moved}, []string{
+			"0 a skipped a-7", "0 b ready",
+		}},
+		{"failed, and its record is gone", []Config{ended(tried(on("a", "base"), "2"), "a-7", BuildFailed), on("b", "a", "base")}, State{Tags: moved}, []string{
+			"0 a failed a-7", "1 b parent-failed a",
+		}},
 		{"two build configs produce one tag", []Config{
 			{Name: "x", Enabled: true, Produces: []string{"img:latest"}, Bases: []Base{{Tag: "base:latest", Built: "1"}}},
 			{Name: "y", Enabled: true, Produces: []string{"img:latest"}, Bases: []Base{{Tag: "tools:latest", Built: "1"}}}, on("z", "img"),

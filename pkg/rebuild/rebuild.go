@@ -24,6 +24,10 @@ type Config struct {
 	Produces []string
 	Enabled  bool
 	Paused   bool
+	// LastBuild is the build that ended last if it did not succeed, and LastState how; empty if it succeeded or is not known. They
+	// explain what the triggers say was tried when the build's own record is gone.
+	LastBuild string
+	LastState BuildState
 }
 
 // Base is one trigger of a build config.
@@ -57,6 +61,9 @@ type State struct {
 	Builds []Build
 	// Budget bounds how many builds run at once; 0 means no bound.
 	Budget int
+	// Postponed are names of builds that must not start yet, such as those that could not be asked for a moment ago. They are Queued,
+	// and take nothing of the budget.
+	Postponed map[string]bool
 }
 
 // Build is a build that runs or ended without success.
@@ -111,7 +118,7 @@ type Verdict string
 const (
 	// Ready: may start now.
 	Ready Verdict = "ready"
-	// Queued: would be ready, but the budget is spent.
+	// Queued: would be ready, but the budget is spent, or the build is postponed.
 	Queued Verdict = "queued"
 	// Running: a build of it runs.
 	Running Verdict = "running"
@@ -198,6 +205,12 @@ func FromBuildConfig(bc *buildconfig.BuildConfig) Config {
 			b.Built = b.Tried
 		}
 		c.Bases = append(c.Bases, b)
+	}
+	if bc.LastBuild != nil && !succeeded {
+		c.LastBuild, c.LastState = bc.LastBuild.Name, BuildFailed
+		if bc.LastBuild.Outcome == buildconfig.Skipped {
+			c.LastState = BuildSkipped
+		}
 	}
 	return c
 }
