@@ -1,0 +1,115 @@
+package install
+
+import (
+	"bytes"
+	"embed"
+	"errors"
+	"fmt"
+	"io"
+	"regexp"
+
+	"sigs.k8s.io/kustomize/kyaml/yaml"
+)
+
+// files have the objects as they are applied, but for words such as <name>.
+//
+//go:embed objects/*.yaml
+var files embed.FS
+
+// read is what the objects of a file are with these values.
+func read(file string, values map[string]string) ([]*yaml.RNode, error) {
+	data, err := files.ReadFile("objects/" + file)
+	if err != nil {
+		return nil, fmt.Errorf("reading the objects of an installation: %w", err)
+	}
+	var objects []*yaml.RNode
+	for d := yaml.NewDecoder(bytes.NewReader(data)); ; {
+		document := &yaml.Node{}
+		if err := d.Decode(document); errors.Is(err, io.EOF) {
+			return objects, nil
+		} else if err != nil {
+			return nil, fmt.Errorf("reading the objects of an installation: %s: %w", file, err)
+		}
+		o := yaml.NewRNode(document.Content[0])
+		if document.HeadComment != "" {
+			o.YNode().HeadComment = document.HeadComment
+		}
+		if err := fill(o.YNode(), values); err != nil {
+			return nil, fmt.Errorf("%s: %w", file, err)
+		}
+		objects = append(objects, o)
+	}
+}
+
+var word = regexp.MustCompile(`<[a-z-]+>`)
+
+// fill puts values in the places of words, in scalars only: whatever a value holds, it becomes no other node.
+func fill(n *yaml.Node, values map[string]string) error {
+	if n.Kind == yaml.ScalarNode {
+		var err error
+		n.Value = word.ReplaceAllStringFunc(n.Value, func(w string) string {
+			v, ok := values[w[1:len(w)-1]]
+			if !ok || v == "" {
+				err = fmt.Errorf("there is no value for %s", w)
+			}
+			return v
+		})
+		return err
+	}
+	for _, child := range n.Content {
+		if err := fill(child, values); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// named is the object of a kind among objects.
+func named(objects []*yaml.RNode, kind string) (*yaml.RNode, error) {
+	for _, o := range objects {
+		if o.GetKind() == kind {
+			return o, nil
+		}
+	}
+	return nil, fmt.Errorf("there is no %s among the objects of an installation", kind)
+}
+
+// node is the tree of a value. Maps come out with sorted keys; ordered keeps an order.
+func node(value any) (*yaml.RNode, error) {
+	data, err := yaml.Marshal(value)
+	if err != nil {
+		return nil, fmt.Errorf("writing a part of an object: %w", err)
+	}
+	return yaml.Parse(string(data))
+}
+
+// field is a key of a mapping and its value: a string, a *yaml.RNode, or another mapping.
+type field struct {
+	key   string
+	value any
+}
+
+// ordered is a mapping with its keys in this order; fields whose value is nil or an empty string are left out.
+func ordered(fields ...field) (*yaml.RNode, error) {
+	out := yaml.NewMapRNode(nil)
+	for _, f := range fields {
+		value := f.value
+		if value == nil || value == "" {
+			continue
+		}
+		n, ok := value.(*yaml.RNode)
+		if !ok {
+			var err error
+			if n, err = node(value); err != nil {
+				return nil, err
+			}
+		}
+		if yaml.IsMissingOrNull(n) {
+			continue
+		}
+		if err := out.PipeE(yaml.FieldSetter{Name: f.key, Value: n}); err != nil {
+			return nil, fmt.Errorf("setting %s: %w", f.key, err)
+		}
+	}
+	return out, nil
+}

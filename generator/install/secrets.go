@@ -1,0 +1,94 @@
+package install
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/osbs-tekton/osbs/generator/config"
+)
+
+// Secret is one that the objects refer to by name; a site makes it itself, because it holds credentials.
+type Secret struct {
+	Name string
+	// Type is Kubernetes' type of the Secret; several are alternatives.
+	Types []string
+	// Keys are what it holds, in words where there is a choice.
+	Keys string
+	// For is who uses it for what.
+	For string
+	// Optional: without it, whoever wants it works without credentials.
+	Optional bool
+}
+
+// Secrets are the Secrets that an installation expects.
+func Secrets(cfg *config.Config) []Secret {
+	out := []Secret{{
+		Name: cfg.GitSecret, Types: []string{"kubernetes.io/basic-auth", "kubernetes.io/ssh-auth"},
+		Keys: "username and password, or ssh-privatekey and known_hosts", For: "clone, prepare and push: reading and bumping repositories", Optional: true,
+	}}
+	for _, name := range cfg.RegistrySecret {
+		out = append(out, Secret{
+			Name: name, Types: []string{"kubernetes.io/dockerconfigjson", "kubernetes.io/dockercfg"}, Keys: ".dockerconfigjson or .dockercfg",
+			For: "the stages that speak to registries", Optional: true,
+		})
+	}
+	if cfg.PulpURL != "" {
+		out = append(out, Secret{
+			Name: cfg.PulpSecret, Types: []string{"kubernetes.io/basic-auth", "kubernetes.io/tls"}, Keys: "username and password, or tls.crt and tls.key",
+			For: "sync: Pulp", Optional: true,
+		})
+	}
+	for _, s := range cfg.BuildSecret {
+		out = append(out, Secret{Name: s.Secret, Types: []string{"Opaque"}, Keys: s.Key, For: "build: RUN --mount=type=secret,id=" + s.ID})
+	}
+	for _, source := range []struct {
+		from *config.Source
+		who  string
+	}{{cfg.GitCA, "clone, prepare and push"}, {cfg.RegistryCA, "the stages that speak to registries"}, {cfg.PulpCA, "sync"}} {
+		if source.from != nil && source.from.Secret != "" {
+			out = append(out, Secret{Name: source.from.Secret, Types: []string{"Opaque"}, Keys: source.from.Key, For: source.who + ": certificates to trust"})
+		}
+	}
+	if Rebuilds(cfg) {
+		out = append(out, Secret{
+			Name: cfg.Autorebuild.WebhookSecret, Types: []string{"Opaque"}, Keys: "token, at least 32 random characters",
+			For: "the watcher and the EventListener: the signature of events",
+		})
+	}
+	return merged(out)
+}
+
+// merged has one entry for each name.
+func merged(all []Secret) []Secret {
+	var out []Secret
+	for _, s := range all {
+		at := slices.IndexFunc(out, func(o Secret) bool { return o.Name == s.Name })
+		if at < 0 {
+			out = append(out, s)
+			continue
+		}
+		out[at].For += "; " + s.For
+		out[at].Optional = out[at].Optional && s.Optional
+		if out[at].Keys != s.Keys {
+			out[at].Keys += "; " + s.Keys
+		}
+	}
+	return out
+}
+
+// Notes say what a person must do beside applying the objects, a sentence each.
+func Notes(cfg *config.Config) []string {
+	var notes []string
+	if Rebuilds(cfg) && cfg.Namespace == "" {
+		notes = append(notes, fmt.Sprintf("namespace is not set, so the cluster binding of the EventListener is not rendered; somebody with cluster rights runs: "+
+			"kubectl create clusterrolebinding NAMESPACE-%[1]s-trigger --clusterrole=%[2]s --serviceaccount=NAMESPACE:%[1]s-trigger", cfg.Name, clusterRole))
+	}
+	if Rebuilds(cfg) && cfg.Namespace == "" && len(cfg.Autorebuild.WatchNamespaces) > 0 {
+		notes = append(notes, "namespace is not set, so the rights to watch ImageStreams in "+strings.Join(cfg.Autorebuild.WatchNamespaces, ", ")+" are not rendered")
+	}
+	return notes
+}
+
+// clusterRole is Triggers' own, with the rights that every EventListener needs beyond its namespace.
+const clusterRole = "tekton-triggers-eventlistener-clusterroles"
