@@ -1,76 +1,126 @@
 package config
 
+import "cmp"
+
 // Config is everything that a site decides about its pipeline. The keys are those of osbs.conf where there is one; a list may be
 // written as one string with commas between its elements, as osbs.conf has it. What is left out has the default of Default, and
 // what a site has not configured (no Pulp, no mirror) is not in the Pipeline at all.
+//
+// The comments of the fields are the descriptions of the keys in the JSON schema and in docs/pipeline-configuration.md.
 type Config struct {
 	// File is what was read, for messages.
 	File string `json:"-"`
 
 	// Name is the name of the Pipeline and the prefix of the names of all other objects.
 	Name string `json:"name,omitempty"`
-	// Namespace is written into every object if it is set; the objects that grant rights to a service account need it.
-	Namespace   string            `json:"namespace,omitempty"`
-	Labels      map[string]string `json:"labels,omitempty"`
+	// Namespace is written into every object. Without it the objects go into the namespace in which they are applied.
+	Namespace string `json:"namespace,omitempty"`
+	// Labels are added to every object.
+	Labels map[string]string `json:"labels,omitempty"`
+	// Annotations are added to every object.
 	Annotations map[string]string `json:"annotations,omitempty"`
 
-	// Layout says which stages share a pod.
+	// Layout says which stages share a pod: chained is a pod for each stage, balanced three (before the build, the build, after it),
+	// fused one for all. Or it is a list of pods, each a list of stages, in the order of the chain.
 	Layout Layout `json:"layout,omitzero"`
-	// Platforms are os/arch[/variant]; with more than one, the build stage runs once for each, and push makes one index of them.
-	Platforms []string `json:"platforms,omitempty"`
+	// Platforms are os/arch[/variant]. With more than one, the build stage runs once for each, on a node of that architecture, and
+	// push makes one index of them. Without it images are for the architecture of the node.
+	Platforms List `json:"platforms,omitempty"`
 
-	GitSecret      string  `json:"git_secret,omitempty"`
-	GitCA          *Source `json:"git_ca,omitempty"`
-	Submodules     *bool   `json:"submodules,omitempty"`
-	CommitterName  string  `json:"committer_name,omitempty"`
-	CommitterEmail string  `json:"committer_email,omitempty"`
+	// GitSecret is the Secret with the credentials for git, of the type kubernetes.io/basic-auth or kubernetes.io/ssh-auth. It need not exist.
+	GitSecret string `json:"git_secret,omitempty"`
+	// GitCA has certificates of git servers to trust besides the system's.
+	GitCA *Source `json:"git_ca,omitempty"`
+	// Submodules says whether to clone submodules.
+	Submodules *bool `json:"submodules,omitempty"`
+	// CommitterName is the name in the commit that bumps a release.
+	CommitterName string `json:"committer_name,omitempty"`
+	// CommitterEmail is the email address in the commit that bumps a release.
+	CommitterEmail string `json:"committer_email,omitempty"`
 
-	RegistryURI       List    `json:"registry_uri,omitempty"`
-	RegistrySecret    List    `json:"registry_secret,omitempty"`
-	RegistryCA        *Source `json:"registry_ca,omitempty"`
-	RegistryInsecure  List    `json:"registry_insecure,omitempty"`
-	SourceRegistryURI string  `json:"source_registry_uri,omitempty"`
-	HomeRegistry      List    `json:"home_registry,omitempty"`
+	// RegistryURI are the registries to push to. Scheme, /v2 and a trailing slash are optional; /v1 is an error. Without it, each build
+	// must name its registries.
+	RegistryURI List `json:"registry_uri,omitempty"`
+	// RegistrySecret are Secrets with a dockercfg, paired with the registries by position. Each serves all hosts that it names, so one
+	// is enough, and further ones may be for the registries that bases come from. They need not exist.
+	RegistrySecret List `json:"registry_secret,omitempty"`
+	// RegistryCA has certificates of registries to trust besides the system's.
+	RegistryCA *Source `json:"registry_ca,omitempty"`
+	// RegistryInsecure are the hosts that may have plain HTTP, or a certificate that nobody trusts.
+	RegistryInsecure List `json:"registry_insecure,omitempty"`
+	// SourceRegistryURI is the registry that bases come from; no other may be named in a FROM then.
+	SourceRegistryURI string `json:"source_registry_uri,omitempty"`
+	// HomeRegistry are further registries whose images have the same ImageStreams as those of RegistryURI.
+	HomeRegistry List `json:"home_registry,omitempty"`
 
+	// PulpRegistryName is host[:port] of the registry that Pulp serves, if it is not the one that Pulp names.
+	PulpRegistryName string `json:"pulp_registry_name,omitempty"`
 	// PulpSyncRegistryName goes before PulpRegistryName, as in OSBS.
-	PulpRegistryName     string  `json:"pulp_registry_name,omitempty"`
-	PulpSyncRegistryName string  `json:"pulp_sync_registry_name,omitempty"`
-	PulpURL              string  `json:"pulp_url,omitempty"`
-	PulpSecret           string  `json:"pulp_secret,omitempty"`
-	PulpCA               *Source `json:"pulp_ca,omitempty"`
-	PulpRepositoryPrefix string  `json:"pulp_repository_prefix,omitempty"`
-	PulpTimeout          string  `json:"pulp_timeout,omitempty"`
-	MirrorRegistryURI    string  `json:"mirror_registry_uri,omitempty"`
-	// ArchiveVolume is a volume, such as an NFS share, into whose directory ArchiveDir the sync stage stores images as files.
+	PulpSyncRegistryName string `json:"pulp_sync_registry_name,omitempty"`
+	// PulpURL is the Pulp 3 server to sync into.
+	PulpURL string `json:"pulp_url,omitempty"`
+	// PulpSecret is the Secret with Pulp's username and password, or with tls.crt and tls.key. It need not exist.
+	PulpSecret string `json:"pulp_secret,omitempty"`
+	// PulpCA has certificates to trust at Pulp besides the system's.
+	PulpCA *Source `json:"pulp_ca,omitempty"`
+	// PulpRepositoryPrefix goes before the image's name in the name of a repository in Pulp.
+	PulpRepositoryPrefix string `json:"pulp_repository_prefix,omitempty"`
+	// PulpTimeout is how long Pulp may take.
+	PulpTimeout string `json:"pulp_timeout,omitempty"`
+	// MirrorRegistryURI is a second registry to copy images into.
+	MirrorRegistryURI string `json:"mirror_registry_uri,omitempty"`
+	// ArchiveVolume is a volume, such as an NFS share, in which the sync stage stores images as files.
 	ArchiveVolume *Volume `json:"archive_volume,omitempty"`
-	ArchiveDir    string  `json:"archive_dir,omitempty"`
-	ArchiveFormat string  `json:"archive_format,omitempty"`
+	// ArchiveDir is the directory of ArchiveVolume for the files, relative to the volume's top. Without it they lie at the top.
+	ArchiveDir string `json:"archive_dir,omitempty"`
+	// ArchiveFormat is the form of the files: an OCI image layout, or what docker load reads.
+	ArchiveFormat string `json:"archive_format,omitempty"`
 
-	RepoConfig  string `json:"repo_config,omitempty"`
+	// RepoConfig is the name of the repo config file.
+	RepoConfig string `json:"repo_config,omitempty"`
+	// BumpRelease says when an autorebuild pushes the bumped release.
 	BumpRelease string `json:"bump_release,omitempty"`
-	LockPolicy  string `json:"lock_policy,omitempty"`
-	// LockTimeout is a duration, such as 2h; empty means no limit.
-	LockTimeout string        `json:"lock_timeout,omitempty"`
-	LayerCache  *bool         `json:"layer_cache,omitempty"`
-	Format      string        `json:"format,omitempty"`
-	Compression string        `json:"compression,omitempty"`
-	Isolation   string        `json:"isolation,omitempty"`
+	// LockPolicy is what a build does while another of its build config runs.
+	LockPolicy string `json:"lock_policy,omitempty"`
+	// LockTimeout is how long a build waits for another of its build config. Without it there is no limit but Timeout.
+	LockTimeout string `json:"lock_timeout,omitempty"`
+	// LayerCache says whether steps that were done before are taken from the storage.
+	LayerCache *bool `json:"layer_cache,omitempty"`
+	// Format is the format of images; auto is oci, but docker where the Dockerfile needs it.
+	Format string `json:"format,omitempty"`
+	// Compression is that of new layers.
+	Compression string `json:"compression,omitempty"`
+	// Isolation is how RUN instructions are kept apart from the build.
+	Isolation string `json:"isolation,omitempty"`
+	// BuildSecret are files that RUN --mount=type=secret,id=ID sees.
 	BuildSecret []BuildSecret `json:"build_secret,omitempty"`
 	// Jobs is how many blobs are sent at once; 0 is the stage's own number.
 	Jobs int `json:"jobs,omitempty"`
 
-	// Workspace is the volume that the stages of a build share. The layout fused has none: an emptyDir of its pod serves.
+	// Workspace is the volume that the stages of a build share: a claim that is made for each build, and removed with it. The layout
+	// fused has none: an emptyDir of its pod serves.
 	Workspace Workspace `json:"workspace,omitzero"`
-	// Storage, if set, is the volume in which the build stage keeps layers between builds.
+	// Storage is the volume in which the build stage keeps layers between builds. Without it nothing is kept.
 	Storage *Volume `json:"storage,omitempty"`
-	// BuildSecurity is how the build stage gets what it needs: UserNamespace or Capabilities.
+	// BuildSecurity is how the build stage gets what it needs: user-namespace runs its pod in a user namespace (hostUsers: false), so
+	// that its root is nobody on the node; capabilities gives it SETUID, SETGID and SETFCAP and a seccomp profile of the node, for
+	// namespaces that enforce the Pod Security level baseline.
 	BuildSecurity string `json:"build_security,omitempty"`
-	// Timeout is how long a whole build may take, a duration.
+	// Timeout is how long a whole build may take.
 	Timeout string `json:"timeout,omitempty"`
 	// Stages are settings of single stages, by the stage's name.
 	Stages map[string]Stage `json:"stages,omitempty"`
 
+	// Autorebuild are the settings of what rebuilds images when their base changes.
 	Autorebuild Autorebuild `json:"autorebuild,omitzero"`
+}
+
+// PulpRegistry is the registry that Pulp serves: PulpSyncRegistryName, or PulpRegistryName if that is not set.
+func (c *Config) PulpRegistry() string { return cmp.Or(c.PulpSyncRegistryName, c.PulpRegistryName) }
+
+// Configured says whether a stage is in the chain: sync is if there is something to sync into, all others always are.
+func (c *Config) Configured(stage string) bool {
+	return stage != syncStage || c.PulpURL != "" || c.MirrorRegistryURI != "" || c.ArchiveVolume != nil
 }
 
 // The ways in which the build stage gets what it needs; see docs/build-engine.md.
@@ -105,74 +155,96 @@ type List []string
 
 // Source is where certificates are: a key of a ConfigMap or of a Secret.
 type Source struct {
+	// ConfigMap is the name of the ConfigMap.
 	ConfigMap string `json:"config_map,omitempty"`
-	Secret    string `json:"secret,omitempty"`
-	// Key is ca.crt if nothing is said.
+	// Secret is the name of the Secret, if it is not a ConfigMap.
+	Secret string `json:"secret,omitempty"`
+	// Key is the key whose value is the certificates, in PEM.
 	Key string `json:"key,omitempty"`
 }
 
 // Volume is an existing volume: a claim, or an NFS share.
 type Volume struct {
-	Claim string     `json:"claim,omitempty"`
-	NFS   *NFSVolume `json:"nfs,omitempty"`
+	// Claim is the name of a PersistentVolumeClaim.
+	Claim string `json:"claim,omitempty"`
+	// NFS is a directory that an NFS server exports, if it is not a claim.
+	NFS *NFSVolume `json:"nfs,omitempty"`
 }
 
 // NFSVolume is a directory that an NFS server exports.
 type NFSVolume struct {
+	// Server is the name or address of the server.
 	Server string `json:"server"`
-	Path   string `json:"path"`
+	// Path is the directory that it exports.
+	Path string `json:"path"`
 }
 
 // Workspace describes the claim that is made for each build, and removed with it.
 type Workspace struct {
-	Size         string `json:"size,omitempty"`
+	// Size is how much a build's source, image and layers may take.
+	Size string `json:"size,omitempty"`
+	// StorageClass is the class of the claim. Without it the cluster's default is taken.
 	StorageClass string `json:"storage_class,omitempty"`
-	AccessMode   string `json:"access_mode,omitempty"`
+	// AccessMode is ReadWriteMany if pods on several nodes must share the claim, as those of several platforms do.
+	AccessMode string `json:"access_mode,omitempty"`
 }
 
 // BuildSecret is a file that RUN --mount=type=secret,id=ID sees: a key of a Secret.
 type BuildSecret struct {
-	ID     string `json:"id"`
+	// ID is what the Dockerfile calls it.
+	ID string `json:"id"`
+	// Secret is the name of the Secret.
 	Secret string `json:"secret"`
-	Key    string `json:"key"`
+	// Key is the key of the Secret.
+	Key string `json:"key"`
 }
 
 // Stage is what a site can say about one stage, in the words of Kubernetes.
 type Stage struct {
 	// Image replaces the image of the stage's step binary.
-	Image     string            `json:"image,omitempty"`
-	Resources *Resources        `json:"resources,omitempty"`
-	Env       map[string]string `json:"env,omitempty"`
-	// Timeout is a duration. Retries says how often Tekton runs the stage again when it failed: only where the stage has a pod of its own.
-	Timeout        string            `json:"timeout,omitempty"`
-	Retries        int               `json:"retries,omitempty"`
-	ServiceAccount string            `json:"service_account,omitempty"`
-	NodeSelector   map[string]string `json:"node_selector,omitempty"`
-	Tolerations    []map[string]any  `json:"tolerations,omitempty"`
+	Image string `json:"image,omitempty"`
+	// Resources are the compute resources of the stage's step.
+	Resources *Resources `json:"resources,omitempty"`
+	// Env are environment variables of the stage's step.
+	Env map[string]string `json:"env,omitempty"`
+	// Timeout is how long the stage may take.
+	Timeout string `json:"timeout,omitempty"`
+	// Retries is how often Tekton runs the stage again when it failed; only for a stage that has a pod of its own.
+	Retries int `json:"retries,omitempty"`
+	// ServiceAccount is that of the stage's pod. It must exist, and have the rights that the stage needs.
+	ServiceAccount string `json:"service_account,omitempty"`
+	// NodeSelector are labels of the nodes that the stage's pod may run on.
+	NodeSelector map[string]string `json:"node_selector,omitempty"`
+	// Tolerations are those of the stage's pod, as Kubernetes has them.
+	Tolerations []map[string]any `json:"tolerations,omitempty"`
 	// PodTemplate is merged into the pod template of the stage's pod, as Tekton documents it.
 	PodTemplate map[string]any `json:"pod_template,omitempty"`
 }
 
 // Resources are Kubernetes' compute resources of a step.
 type Resources struct {
+	// Requests are what a node must have free.
 	Requests map[string]string `json:"requests,omitempty"`
-	Limits   map[string]string `json:"limits,omitempty"`
+	// Limits are what the step may use.
+	Limits map[string]string `json:"limits,omitempty"`
 }
 
 // Autorebuild are the settings of what rebuilds images when their base changes.
 type Autorebuild struct {
-	// Enabled is true if nothing is said. If it is false, no trigger and no watcher is rendered.
+	// Enabled says whether triggers and the watcher are rendered.
 	Enabled *bool `json:"enabled,omitempty"`
-	// WebhookSecret is the Secret whose key `token` signs events.
+	// WebhookSecret is the Secret whose key token signs events.
 	WebhookSecret string `json:"webhook_secret,omitempty"`
-	// MaxConcurrent is how many rebuilds may run at once; Rate is how many may start in a minute.
+	// MaxConcurrent is how many rebuilds may run at once.
 	MaxConcurrent int `json:"max_concurrent,omitempty"`
-	Rate          int `json:"rate,omitempty"`
+	// Rate is how many rebuilds may start in a minute.
+	Rate int `json:"rate,omitempty"`
 	// WatchNamespaces are further namespaces whose ImageStreams may be bases.
 	WatchNamespaces List `json:"watch_namespaces,omitempty"`
-	// ScheduledImports gives a base that has no ImageStream one that OpenShift imports regularly. True if nothing is said.
+	// ScheduledImports says whether a base that has no ImageStream gets one that OpenShift imports regularly.
 	ScheduledImports *bool `json:"scheduled_imports,omitempty"`
 	// Image replaces the watcher's image.
-	Image     string     `json:"image,omitempty"`
+	Image string `json:"image,omitempty"`
+	// Resources are the compute resources of the watcher.
 	Resources *Resources `json:"resources,omitempty"`
 }

@@ -1,34 +1,92 @@
 package config
 
-import "errors"
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"reflect"
+	"regexp"
+	"strconv"
+	"strings"
 
-// Load reads a configuration.
+	"sigs.k8s.io/kustomize/kyaml/yaml"
+)
+
+// maxFile bounds a configuration, in bytes.
+const maxFile = 1 << 20
+
+// Load reads a configuration. File is its name for messages. What the file leaves out has the value of Default. The error, of the kind
+// failure.Usage, has all faults of the file, a line each: FILE:LINE: KEY: what is wrong; what is accepted.
 func Load(file string, data []byte) (*Config, error) {
-	return nil, errors.New("not written yet")
+	f := newFaults(file)
+	config := Default()
+	config.File = file
+	root, err := parse(data)
+	if err != nil {
+		line, text := yamlError(err)
+		f.spoil(line, "", text, "")
+		return nil, f.err()
+	}
+	if root != nil {
+		d := &decoder{faults: f, lines: map[string]int{}, budget: maxNodes}
+		d.value(root, reflect.ValueOf(config).Elem(), place{}, 0)
+		f.lines = d.lines
+	}
+	config.check(f)
+	if err := f.err(); err != nil {
+		return nil, err
+	}
+	return config, nil
 }
 
-// Default is the configuration of a site that has said nothing.
-func Default() *Config {
-	return &Config{Name: "osbs", Layout: Layout{Name: Chained}, GitSecret: "osbs-git", RegistrySecret: List{"osbs-registry"}, PulpSecret: "osbs-pulp",
-		BuildSecurity: UserNamespace, Workspace: Workspace{Size: "10Gi", AccessMode: "ReadWriteOnce"}, Timeout: "4h",
-		Autorebuild: Autorebuild{WebhookSecret: "osbs-webhook", MaxConcurrent: 5, Rate: 30}}
+// Validate checks a configuration that was not read by Load, or was changed since, as Load does. The error has all faults, a line
+// each, without the numbers of lines.
+func (c *Config) Validate() error {
+	name := c.File
+	if name == "" {
+		name = "configuration"
+	}
+	f := newFaults(name)
+	c.check(f)
+	return f.err()
 }
 
-// Validate checks a configuration.
-func (c *Config) Validate() error { return nil }
-
-// Schema is the JSON schema of the configuration.
-func Schema() []byte { return nil }
-
-// Conversion is what became of an osbs.conf.
-type Conversion struct {
-	// Config is the configuration, and Overlay the overlay, as YAML with comments; Overlay is empty if none is needed.
-	Config, Overlay string
-	// Notes say what could not be carried over, and what a person must do; one line each.
-	Notes []string
+// parse returns the one document of a file, nil if there is nothing in it.
+func parse(data []byte) (*yaml.Node, error) {
+	if len(data) > maxFile {
+		return nil, fmt.Errorf("the file is larger than %d bytes", maxFile)
+	}
+	d := yaml.NewDecoder(bytes.NewReader(data))
+	var document, another yaml.Node
+	if err := d.Decode(&document); errors.Is(err, io.EOF) {
+		return nil, nil
+	} else if err != nil {
+		return nil, err
+	}
+	if err := d.Decode(&another); err == nil {
+		return nil, fmt.Errorf("yaml: line %d: a second document begins here, and a configuration is one document", another.Line)
+	} else if !errors.Is(err, io.EOF) {
+		return nil, err
+	}
+	if document.Kind != yaml.DocumentNode || len(document.Content) != 1 {
+		return nil, errors.New("the file holds no YAML document")
+	}
+	root := document.Content[0]
+	if root.Kind == yaml.ScalarNode && root.ShortTag() == yaml.NodeTagNull && root.Value == "" { // comments only
+		return nil, nil
+	}
+	return root, nil
 }
 
-// FromOSBSConf converts the settings of one instance of an osbs.conf, and a prod_customize.json if customize has any content.
-func FromOSBSConf(file string, data []byte, instance string, customizeFile string, customize []byte) (*Conversion, error) {
-	return nil, errors.New("not written yet")
+var yamlLine = regexp.MustCompile(`^line (\d+): (?s:(.*))$`)
+
+// yamlError takes the line out of an error of the YAML library.
+func yamlError(err error) (int, string) {
+	text := strings.TrimPrefix(err.Error(), "yaml: ")
+	if m := yamlLine.FindStringSubmatch(text); m != nil {
+		line, _ := strconv.Atoi(m[1])
+		return line, m[2]
+	}
+	return 0, text
 }
