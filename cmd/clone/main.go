@@ -32,7 +32,7 @@ func flags(f *step.FlagSet) step.Run {
 	f.BoolVar(&o.Submodules, "submodules", true, "clone submodules too")
 	f.Required("git-url", "git-branch")
 	return func(ctx context.Context, env step.Env, out *step.Results) error {
-		o.Env, o.Workspace = env, f.Workspace()
+		o.Env, o.Workspace, o.GitSecretDir = env, f.Workspace(), env.MountedSecret(o.GitSecretDir)
 		record, err := clone.Run(ctx, o)
 		if err != nil {
 			return err

@@ -34,7 +34,7 @@ func flags(f *step.FlagSet) step.Run {
 	var o detectbase.Options
 	f.StringVar(&o.Dockerfile, "dockerfile", "Dockerfile", "path of the Dockerfile in the repository")
 	f.StringVar(&o.DockerfileTarget, "dockerfile-target", "", "stage of the Dockerfile to build; empty means the last")
-	f.StringVar(&o.Platform, "platform", "", "os/arch[/variant] of the image; empty means linux on this machine's architecture")
+	f.StringVar(&o.Platform, "platform", "", "os/arch[/variant] of the image, several separated by commas; empty means linux on this machine's architecture")
 	f.StringVar(&o.SourceRegistryURI, "source-registry-uri", "", "registry that bases come from; no other may then be named")
 	buildArgs := f.Positional("build-arg", "NAME=VALUE for an ARG of the Dockerfile")
 	digests := f.Words("base-digest", "REF=DIGEST of a base, from the event that started the build")

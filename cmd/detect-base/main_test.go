@@ -62,7 +62,7 @@ func TestStep(t *testing.T) {
 	}
 	want := map[string]string{
 		"base-images":  fmt.Sprintf(`[{"reference":"team/base:1","digest":%q,"imageStreamTag":"team-base:1"}]`, digest),
-		"parent-image": r.Host + "/team/base:1", "parent-digest": digest.String(), "scratch": "false",
+		"parent-image": r.Host + "/team/base:1", "parent-digest": digest.String(), "scratch": "false", "message": "",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("results (-want +got):\n%s", diff)

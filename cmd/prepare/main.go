@@ -45,7 +45,7 @@ func flags(f *step.FlagSet) step.Run {
 	f.StringVar(&o.CommitterName, "committer-name", "OSBS", "name in the bump commit")
 	f.StringVar(&o.CommitterEmail, "committer-email", "osbs@localhost", "email address in the bump commit")
 	return func(ctx context.Context, env step.Env, out *step.Results) error {
-		o.Env, o.Workspace, o.BuildArgs = env, f.Workspace(), *buildArgs
+		o.Env, o.Workspace, o.BuildArgs, o.GitSecretDir = env, f.Workspace(), *buildArgs, env.MountedSecret(o.GitSecretDir)
 		stage := prepare.Run
 		if *publish {
 			stage = prepare.Publish

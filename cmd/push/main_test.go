@@ -108,8 +108,8 @@ func TestStepErrors(t *testing.T) {
 		"no registry":       {nil, 2, "-registry-uri is required"},
 		"/v1":               {[]string{"--registry-uri", "r/v1"}, 2, "Invalid API version requested in URI"},
 		"certificate":       {[]string{"--registry-uri", r.URL, "--registry-secret-dir", r.SecretDir}, 11, "is not trusted"},
-		"no credentials":    {[]string{"--registry-uri", r.URL, "--registry-ca-file", r.CAFile}, 5, "refused access"},
-		"unreadable secret": {[]string{"--registry-uri", r.URL, "--registry-secret-dir", "/nonexistent"}, 5, "/nonexistent"},
+		"no credentials":    {[]string{"--registry-uri", r.URL, "--registry-secret-dir", "/nonexistent", "--registry-ca-file", r.CAFile}, 5, "refused access"},
+		"unreadable secret": {[]string{"--registry-uri", r.URL, "--registry-secret-dir", "."}, 5, "registry secret . holds none of"},
 		"target":            {[]string{"--registry-uri", r.URL, "--target", "a/b"}, 2, "not a valid tag"},
 		"isolated":          {[]string{"--registry-uri", r.URL, "--isolated"}, 3, "isolated build"},
 	} {

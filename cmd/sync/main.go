@@ -108,7 +108,7 @@ func (s settings) targets(env step.Env) (*registry.Client, []imagesync.Target, e
 
 // pulp is the Pulp server, and the registry that it serves.
 func (s settings) pulp(env step.Env, source *registry.Client) (*imagesync.Pulp, error) {
-	client, err := pulp.New(pulp.Options{Env: env, URL: *s.pulpURL, SecretDir: *s.pulpSecret, CAFile: *s.pulpCA, Timeout: *s.pulpTimeout})
+	client, err := pulp.New(pulp.Options{Env: env, URL: *s.pulpURL, SecretDir: env.MountedSecret(*s.pulpSecret), CAFile: *s.pulpCA, Timeout: *s.pulpTimeout})
 	if err != nil {
 		return nil, err
 	}

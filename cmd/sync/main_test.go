@@ -96,7 +96,7 @@ func TestStepErrors(t *testing.T) {
 		"archive format":  {[]string{"--archive-dir", "/", "--archive-format", "zip"}, 2, "archive format"},
 		"no directory":    {[]string{"--archive-dir", "/nonexistent"}, 9, "is the volume mounted?"},
 		"Pulp's URL":      {[]string{"--pulp-url", "pulp"}, 2, "the URL of Pulp is malformed"},
-		"Pulp's secret":   {[]string{"--pulp-url", "https://pulp", "--pulp-secret-dir", "/nonexistent"}, 5, "/nonexistent"},
+		"Pulp's secret":   {[]string{"--pulp-url", "https://pulp", "--pulp-secret-dir", "."}, 5, "holds no credentials"},
 		"mirror is home":  {[]string{"--mirror-registry-uri", home.URL}, 2, "is the one that was pushed into"},
 		"malformed limit": {[]string{"--pulp-timeout", "soon"}, 2, "pulp-timeout"},
 	} {

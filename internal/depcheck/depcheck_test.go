@@ -150,7 +150,7 @@ func checkSizes(t *testing.T, dir string) {
 }
 
 // ofStage are the flags that mean to each stage something of its own.
-var ofStage = []string{"buildconfig-dir", "dockerfile-target", "git-commit", "git-url", "isolated", "jobs", "registry-uri", "scratch", "submodules"}
+var ofStage = []string{"buildconfig-dir", "dockerfile-target", "git-commit", "git-url", "isolated", "jobs", "platform", "registry-uri", "scratch", "submodules"}
 
 // flagHelp is a flag in what a step binary says with -help: its name, and on the next line what it does and perhaps its default.
 var flagHelp = regexp.MustCompile(`(?m)^  -([a-z-]+).*\n    \t(.*?)( \(default .*\))?$`)

@@ -33,7 +33,10 @@ func (g *Flags) Open(env step.Env, more ...URI) (*Client, []URI, error) {
 
 // OpenTrusting is Open with the certificates of another file in place of registry-ca-file.
 func (g *Flags) OpenTrusting(env step.Env, caFile string, more ...URI) (*Client, []URI, error) {
-	o := Options{Env: env, SecretDirs: *g.secrets, CAFile: caFile, Insecure: slices.Clone(*g.insecure)}
+	o := Options{Env: env, CAFile: caFile, Insecure: slices.Clone(*g.insecure)}
+	for _, dir := range *g.secrets {
+		o.SecretDirs = append(o.SecretDirs, env.MountedSecret(dir)) // an empty one keeps its place beside its registry
+	}
 	for _, u := range more {
 		if u.Insecure {
 			o.Insecure = append(o.Insecure, u.Host)
