@@ -18,7 +18,9 @@ import (
 
 // program is one run of osbs: its streams, its environment, and what its command line said.
 type program struct {
-	stdout, stderr       io.Writer
+	stdout, stderr io.Writer
+	// stdin is the terminal of the person who runs the program, nil if there is none.
+	stdin                io.Reader
 	stdoutTTY, stderrTTY bool
 	getenv               func(string) string
 	home                 string
@@ -119,7 +121,7 @@ func (p *program) app() *cli.App {
 		Commands: []*cli.Command{
 			p.buildCommand(), p.listBuildsCommand(), p.getBuildCommand(), p.buildLogsCommand(), p.watchBuildCommand(),
 			p.watchBuildsCommand(), p.cancelBuildCommand(), p.listBuildConfigsCommand(), p.importImageCommand(), p.serveCommand(),
-			p.completionCommand(), p.versionCommand(),
+			p.generateCommand(), p.completionCommand(), p.versionCommand(),
 		},
 	}
 	for _, c := range app.Commands {

@@ -3,12 +3,12 @@ package install
 import (
 	"bytes"
 	"embed"
-	"errors"
 	"fmt"
-	"io"
 	"regexp"
 
 	"sigs.k8s.io/kustomize/kyaml/yaml"
+
+	"github.com/osbs-tekton/osbs/generator/manifest"
 )
 
 // files have the objects as they are applied, but for words such as <name>.
@@ -22,23 +22,16 @@ func read(file string, values map[string]string) ([]*yaml.RNode, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading the objects of an installation: %w", err)
 	}
-	var objects []*yaml.RNode
-	for d := yaml.NewDecoder(bytes.NewReader(data)); ; {
-		document := &yaml.Node{}
-		if err := d.Decode(document); errors.Is(err, io.EOF) {
-			return objects, nil
-		} else if err != nil {
-			return nil, fmt.Errorf("reading the objects of an installation: %s: %w", file, err)
-		}
-		o := yaml.NewRNode(document.Content[0])
-		if document.HeadComment != "" {
-			o.YNode().HeadComment = document.HeadComment
-		}
+	objects, err := manifest.Read(file, bytes.NewReader(data))
+	if err != nil {
+		return nil, fmt.Errorf("reading the objects of an installation: %w", err)
+	}
+	for _, o := range objects {
 		if err := fill(o.YNode(), values); err != nil {
 			return nil, fmt.Errorf("%s: %w", file, err)
 		}
-		objects = append(objects, o)
 	}
+	return objects, nil
 }
 
 var word = regexp.MustCompile(`<[a-z-]+>`)

@@ -20,7 +20,7 @@ const (
 )
 
 // RunTemplate is the PipelineRun that has everything that only a PipelineRun can say: service accounts, pod templates of single
-// tasks, volumes, timeouts. It has no name and no params. The TriggerTemplate, the samples for users and `osbs build` start from it.
+// tasks, volumes, timeouts. It has no params, and its name is generated. The TriggerTemplate, the samples for users and `osbs build` start from it.
 func RunTemplate(cfg *config.Config, c *chain.Chain) (*yaml.RNode, error) {
 	run, err := read("run.yaml", map[string]string{"name": cfg.Name})
 	if err != nil {

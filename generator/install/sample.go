@@ -37,11 +37,7 @@ func Sample(template, pipeline *yaml.RNode) (*yaml.RNode, error) {
 		}
 	}
 	run := template.Copy()
-	err = run.PipeE(
-		yaml.Tee(yaml.Lookup("metadata"), yaml.SetField("generateName", yaml.NewStringRNode(pipeline.GetName()+"-"))),
-		yaml.Tee(yaml.Lookup("spec"), yaml.SetField("params", list)),
-	)
-	if err != nil {
+	if err := run.PipeE(yaml.Lookup("spec"), yaml.SetField("params", list)); err != nil {
 		return nil, fmt.Errorf("filling the run template: %w", err)
 	}
 	return run, nil

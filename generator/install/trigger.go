@@ -151,6 +151,7 @@ func variable(param string) string { return "$(tt.params." + param + ")" }
 // fillRun makes the run template the PipelineRun of an event.
 func fillRun(run *yaml.RNode, params []carriedParam) error {
 	setters := []yaml.Filter{
+		yaml.Tee(yaml.Lookup("metadata"), yaml.Clear("generateName")),
 		yaml.Tee(yaml.Lookup("metadata"), yaml.SetField("name", yaml.NewStringRNode(variable(paramRunName)))),
 		yaml.SetLabel(event.LabelBuildConfig, variable(paramBuildConfig)),
 		yaml.SetLabel(event.LabelAutorebuild, "true"),

@@ -1,0 +1,220 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/google/renameio/v2"
+	"sigs.k8s.io/kustomize/kyaml/yaml"
+
+	"github.com/osbs-tekton/osbs/generator"
+	"github.com/osbs-tekton/osbs/generator/config"
+	"github.com/osbs-tekton/osbs/generator/install"
+	"github.com/osbs-tekton/osbs/generator/manifest"
+	"github.com/osbs-tekton/osbs/generator/overlay"
+	"github.com/osbs-tekton/osbs/generator/upgrade"
+	"github.com/osbs-tekton/osbs/pkg/failure"
+)
+
+// writer brings what was generated to where the command line wants it.
+type writer struct {
+	*program
+	to   string
+	json bool
+}
+
+// What needs more rights than the namespace's gets a file, or a directory, of its own.
+const (
+	clusterPart = "cluster"
+	othersPart  = "other-namespaces"
+)
+
+// objects writes all objects, with the record that a later --upgrade reads.
+func (w writer) objects(out *generator.Output) error {
+	groups := out.Groups
+	var err error
+	if groups.Namespace, err = upgrade.Stamp(groups.Namespace); err != nil {
+		return err
+	}
+	if err := w.write(groups); err != nil {
+		return err
+	}
+	for _, note := range out.Notes {
+		w.note(note)
+	}
+	return nil
+}
+
+func (w writer) write(g install.Groups) error {
+	switch {
+	case w.to == "" || w.to == "-":
+		return w.print(append(append(append([]*yaml.RNode(nil), g.Namespace...), g.Cluster...), g.Others...))
+	case isDirectory(w.to):
+		return writeDirs(w.to, g)
+	default:
+		return writeFiles(w.to, g)
+	}
+}
+
+// isDirectory says whether a path is one, or is to become one.
+func isDirectory(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.IsDir() || err != nil && filepath.Ext(path) == "" || strings.HasSuffix(path, "/")
+}
+
+func writeDirs(dir string, g install.Groups) error {
+	for _, part := range []struct {
+		dir     string
+		objects []*yaml.RNode
+	}{{dir, g.Namespace}, {filepath.Join(dir, clusterPart), g.Cluster}, {filepath.Join(dir, othersPart), g.Others}} {
+		if _, err := os.Stat(part.dir); err != nil && len(part.objects) == 0 {
+			continue
+		}
+		if err := manifest.WriteDir(part.dir, part.objects); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// writeFiles writes osbs.yaml, and beside it osbs-cluster.yaml and osbs-other-namespaces.yaml if there is something for them.
+func writeFiles(file string, g install.Groups) error {
+	ext := filepath.Ext(file)
+	beside := func(part string) string { return strings.TrimSuffix(file, ext) + "-" + part + ext }
+	for _, part := range []struct {
+		file    string
+		objects []*yaml.RNode
+	}{{file, g.Namespace}, {beside(clusterPart), g.Cluster}, {beside(othersPart), g.Others}} {
+		if len(part.objects) == 0 {
+			continue
+		}
+		var b bytes.Buffer
+		if err := manifest.Write(&b, part.objects); err != nil {
+			return err
+		}
+		if err := renameio.WriteFile(part.file, b.Bytes(), 0o644); err != nil {
+			return failure.New(failure.Storage, "writing %s: %w", part.file, err)
+		}
+	}
+	return nil
+}
+
+// print writes objects to stdout, as YAML documents or as one List in JSON.
+func (w writer) print(objects []*yaml.RNode) error {
+	if !w.json {
+		return manifest.Write(w.stdout, objects)
+	}
+	list := struct {
+		APIVersion string            `json:"apiVersion"`
+		Kind       string            `json:"kind"`
+		Items      []json.RawMessage `json:"items"`
+	}{"v1", "List", make([]json.RawMessage, 0, len(objects))}
+	for _, o := range objects {
+		data, err := o.MarshalJSON()
+		if err != nil {
+			return failure.New(failure.Internal, "writing %s %s as JSON: %w", o.GetKind(), o.GetName(), err)
+		}
+		list.Items = append(list.Items, data)
+	}
+	return w.printJSON(list)
+}
+
+func (w writer) sample(out *generator.Output) error {
+	run, err := out.Sample()
+	if err != nil {
+		return err
+	}
+	return w.write(install.Groups{Namespace: []*yaml.RNode{run}})
+}
+
+// explain shows what each overlay has changed, file by file.
+func (w writer) explain(out *generator.Output) error {
+	if w.json {
+		changes := out.Changes
+		if changes == nil {
+			changes = []overlay.Change{}
+		}
+		return w.printJSON(changes)
+	}
+	for _, c := range out.Changes {
+		fmt.Fprintf(w.stdout, "%s:%d: %s: %s%s\n", c.File, c.Line, c.Object, c.Path, separated(c.Path, c.What))
+	}
+	if len(out.Changes) == 0 {
+		fmt.Fprintln(w.stdout, "no overlay has changed anything")
+	}
+	return nil
+}
+
+func separated(path, what string) string {
+	if path == "" {
+		return what
+	}
+	return ": " + what
+}
+
+// diff shows how what is in use would change.
+func (w writer) diff(ctx context.Context, used string, cfg *config.Config, out *generator.Output) error {
+	old, err := w.inUse(ctx, used, cfg, out)
+	if err != nil {
+		return err
+	}
+	text, err := upgrade.Diff(old, out.Objects())
+	if err != nil {
+		return err
+	}
+	if w.json {
+		return w.printJSON(map[string]string{"diff": text})
+	}
+	fmt.Fprint(w.stdout, text)
+	return nil
+}
+
+// onCluster is the word for what the cluster has, in the place of a file.
+const onCluster = "cluster"
+
+func (w writer) inUse(_ context.Context, used string, _ *config.Config, _ *generator.Output) ([]*yaml.RNode, error) {
+	if used == onCluster {
+		return nil, failure.WithHint(failure.New(failure.Usage, "--%s %s: this build of osbs cannot ask a cluster", flagDiff, onCluster),
+			"kubectl get -o yaml writes what is in use to a file; or: osbs generate | kubectl diff -f -")
+	}
+	return manifest.ReadPath(used)
+}
+
+// upgrade merges what is generated with what is in use.
+func (w writer) upgrade(used, base string, cfg *config.Config, out *generator.Output) error {
+	mine, err := manifest.ReadPath(used)
+	if err != nil {
+		return err
+	}
+	before, err := baseOf(mine, base)
+	if err != nil {
+		return err
+	}
+	merged, conflicts, err := upgrade.Merge(before, mine, out.Objects())
+	if err != nil {
+		return err
+	}
+	if len(conflicts) > 0 {
+		var all []error
+		for _, c := range conflicts {
+			all = append(all, fmt.Errorf("%s: %s: it was %q, is %q in %s, and becomes %q", c.Object, c.Path, c.Base, c.Mine, used, c.Theirs))
+		}
+		err := failure.New(failure.Conflict, "%w", errors.Join(all...))
+		return failure.WithHint(err, "decide for each: change %s to what it becomes, or say what you want in an overlay. Nothing was written", used)
+	}
+	out.Groups = install.Split(cfg, merged)
+	return w.objects(out)
+}
+
+func baseOf(mine []*yaml.RNode, base string) ([]*yaml.RNode, error) {
+	if base == "" {
+		return upgrade.BaseOf(mine)
+	}
+	return manifest.ReadPath(base)
+}
