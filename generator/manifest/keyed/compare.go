@@ -1,0 +1,134 @@
+package keyed
+
+import (
+	"slices"
+	"strconv"
+
+	"sigs.k8s.io/kustomize/kyaml/yaml"
+)
+
+// Equal says whether two nodes mean the same. The order of a mapping's fields, comments and the way in which a value is written do not
+// count. A node that is absent equals null.
+func Equal(a, b *yaml.Node) bool {
+	if null(a) || null(b) {
+		return null(a) && null(b)
+	}
+	if a.Kind != b.Kind || len(a.Content) != len(b.Content) {
+		return false
+	}
+	switch a.Kind {
+	case yaml.MappingNode:
+		for i := 0; i+1 < len(a.Content); i += 2 {
+			if j := index(b, a.Content[i].Value); j < 0 || !Equal(a.Content[i+1], b.Content[j+1]) {
+				return false
+			}
+		}
+		return true
+	case yaml.ScalarNode:
+		return scalar(a) == scalar(b)
+	default:
+		return slices.EqualFunc(a.Content, b.Content, Equal)
+	}
+}
+
+func null(n *yaml.Node) bool {
+	return n == nil || n.Kind == 0 || n.Kind == yaml.ScalarNode && n.ShortTag() == yaml.NodeTagNull
+}
+
+// scalar is the type of a scalar and its value in one way of writing it.
+func scalar(n *yaml.Node) [2]string {
+	tag, value := n.ShortTag(), n.Value
+	switch tag {
+	case yaml.NodeTagInt:
+		if i, err := strconv.ParseInt(value, 0, 64); err == nil {
+			value = strconv.FormatInt(i, 10)
+		}
+	case yaml.NodeTagBool:
+		if b, err := strconv.ParseBool(value); err == nil {
+			value = strconv.FormatBool(b)
+		}
+	case yaml.NodeTagFloat:
+		if f, err := strconv.ParseFloat(value, 64); err == nil {
+			value = strconv.FormatFloat(f, 'g', -1, 64)
+		}
+	}
+	return [2]string{tag, value}
+}
+
+// Difference is a place at which two objects differ. Old or New is nil if the place is not there. Moved says that the elements of a
+// list are in another order; they may differ besides.
+type Difference struct {
+	Path     Path
+	Old, New *yaml.Node
+	Moved    bool
+}
+
+// Compare lists the places at which new differs from old, each as deep as both have it.
+func Compare(old, new *yaml.Node) []Difference { return compare("", "", old, new) }
+
+func compare(path Path, field string, old, new *yaml.Node) []Difference {
+	if Equal(old, new) {
+		return nil
+	}
+	if null(old) || null(new) || old.Kind != new.Kind || old.Kind == yaml.ScalarNode {
+		return []Difference{{Path: path, Old: old, New: new}}
+	}
+	var all []Difference
+	if old.Kind == yaml.MappingNode {
+		for _, f := range Union(Fields(old), Fields(new)) {
+			all = append(all, compare(path.Field(f), f, Get(old, f), Get(new, f))...)
+		}
+		return all
+	}
+	key := KeyOf(field, old, new)
+	if key == nil {
+		return []Difference{{Path: path, Old: old, New: new}}
+	}
+	was, is := key.IDs(old), key.IDs(new)
+	for _, id := range Union(was, is) {
+		all = append(all, compare(path.Element(id), "", at(old, key.Find(old, id)), at(new, key.Find(new, id)))...)
+	}
+	if !slices.Equal(common(was, is), common(is, was)) {
+		all = append(all, Difference{Path: path, Old: old, New: new, Moved: true})
+	}
+	return all
+}
+
+func at(list *yaml.Node, i int) *yaml.Node {
+	if i < 0 {
+		return nil
+	}
+	return list.Content[i]
+}
+
+// common are the elements of a that b has too, in a's order.
+func common(a, b []string) []string {
+	var out []string
+	for _, s := range a {
+		if slices.Contains(b, s) {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+// Union is the first list, with what only the others have each inserted behind what it stands behind there.
+func Union(first []string, others ...[]string) []string {
+	out := slices.Clone(first)
+	for _, other := range others {
+		for i, s := range other {
+			if slices.Contains(out, s) {
+				continue
+			}
+			place := 0
+			if i > 0 {
+				place = slices.Index(out, other[i-1]) + 1
+			}
+			out = slices.Insert(out, place, s)
+		}
+	}
+	return out
+}
+
+// SameOrder says whether what two lists have in common is in the same order in both.
+func SameOrder(a, b []string) bool { return slices.Equal(common(a, b), common(b, a)) }

@@ -1,0 +1,118 @@
+package keyed
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"sigs.k8s.io/kustomize/kyaml/yaml"
+)
+
+// maxNodes bounds what the aliases of a document may grow it to.
+const maxNodes = 200_000
+
+// Fault is what is wrong with a text, and in which line.
+type Fault struct {
+	Line int
+	Text string
+}
+
+func (f Fault) Error() string { return fmt.Sprintf("%d: %s", f.Line, f.Text) }
+
+// Parse reads the one YAML document that text holds, with its aliases put in and each mapping's keys checked. It is nil if the text is
+// empty. Lines are counted from first, the number of the text's first line.
+func Parse(text string, first int) (*yaml.Node, []Fault) {
+	var document yaml.Node
+	decoder := yaml.NewDecoder(strings.NewReader(text))
+	switch err := decoder.Decode(&document); {
+	case errors.Is(err, io.EOF):
+		return nil, nil
+	case err != nil:
+		return nil, []Fault{syntaxFault(err, first)}
+	}
+	if err := decoder.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
+		return nil, []Fault{{first, "here is more than one document"}}
+	}
+	c := checker{shift: first - 1, sizes: map[*yaml.Node]int{}}
+	c.check(&document)
+	if len(c.faults) > 0 {
+		return nil, c.faults
+	}
+	tree := yaml.NewRNode(&document)
+	if err := tree.DeAnchor(); err != nil {
+		return nil, []Fault{{first, "the document's aliases: " + err.Error()}}
+	}
+	root := yaml.CopyYNode(tree.YNode()) // a merged mapping (<<) may stand at two places
+	if root == nil {
+		return nil, nil
+	}
+	if root.HeadComment == "" {
+		root.HeadComment = document.HeadComment
+	}
+	if root.FootComment == "" {
+		root.FootComment = document.FootComment
+	}
+	return root, nil
+}
+
+// syntaxFault takes the line out of the parser's message.
+func syntaxFault(err error, first int) Fault {
+	text, line := strings.TrimPrefix(err.Error(), "yaml: "), 1
+	if n, serr := fmt.Sscanf(text, "line %d:", &line); n == 1 && serr == nil {
+		_, text, _ = strings.Cut(text, ": ")
+	}
+	return Fault{line + first - 1, "this is no YAML: " + text}
+}
+
+// checker counts what a tree has with its aliases put in, and finds keys that are no texts or that stand twice.
+type checker struct {
+	shift  int
+	sizes  map[*yaml.Node]int // of what was counted; -1 while it is being counted
+	faults []Fault
+}
+
+func (c *checker) fault(n *yaml.Node, format string, args ...any) {
+	c.faults = append(c.faults, Fault{n.Line, fmt.Sprintf(format, args...)})
+}
+
+func (c *checker) check(n *yaml.Node) int {
+	if n.Kind == yaml.AliasNode {
+		size, done := c.sizes[n.Alias]
+		if !done || size < 0 {
+			c.fault(n, "the alias %s is a part of itself", n.Value)
+			return 0
+		}
+		return size
+	}
+	n.Line += c.shift
+	c.sizes[n] = -1
+	if n.Kind == yaml.MappingNode {
+		c.keys(n)
+	}
+	size := 1
+	for _, child := range n.Content {
+		size += c.check(child)
+		if size > maxNodes {
+			c.fault(n, "this has more than %d parts", maxNodes)
+			size = 1
+			break
+		}
+	}
+	c.sizes[n] = size
+	return size
+}
+
+func (c *checker) keys(mapping *yaml.Node) {
+	seen := map[string]bool{}
+	for i := 0; i+1 < len(mapping.Content); i += 2 {
+		key := mapping.Content[i]
+		switch {
+		case key.Kind != yaml.ScalarNode:
+			c.fault(&yaml.Node{Line: key.Line + c.shift}, "a key must be a text")
+		case seen[key.Value]:
+			c.fault(&yaml.Node{Line: key.Line + c.shift}, "the key %.100q stands here twice", key.Value)
+		}
+		seen[key.Value] = true
+	}
+}
