@@ -6,7 +6,7 @@ import (
 
 	"sigs.k8s.io/kustomize/kyaml/yaml"
 
-	"github.com/osbs-tekton/osbs/generator/manifest/keyed"
+	"github.com/osbs-tekton/osbs/generator/chain/tree"
 )
 
 // fields are names of fields in the order in which people write them.
@@ -81,7 +81,7 @@ type orderer struct{ orders map[string][]string }
 
 func (o orderer) object(n *yaml.Node) {
 	kind := ""
-	if k := keyed.Get(n, "kind"); k != nil {
+	if k := tree.Get(n, "kind"); k != nil {
 		kind = k.Value
 	}
 	sortFields(n, objectOrder())

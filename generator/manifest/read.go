@@ -12,6 +12,7 @@ import (
 
 	"sigs.k8s.io/kustomize/kyaml/yaml"
 
+	"github.com/osbs-tekton/osbs/generator/chain/tree"
 	"github.com/osbs-tekton/osbs/generator/manifest/keyed"
 	"github.com/osbs-tekton/osbs/pkg/failure"
 )
@@ -151,8 +152,8 @@ func items(root *yaml.Node) ([]*yaml.RNode, []keyed.Fault) {
 	if first := root.Content[0]; root.HeadComment == "" { // a comment above the first key is about the object, wherever that key goes
 		root.HeadComment, first.HeadComment = first.HeadComment, ""
 	}
-	list := keyed.Get(root, "items")
-	if !strings.HasSuffix(keyed.Get(root, "kind").Value, "List") || list == nil {
+	list := tree.Get(root, "items")
+	if !strings.HasSuffix(tree.Get(root, "kind").Value, "List") || list == nil {
 		return []*yaml.RNode{yaml.NewRNode(root)}, nil
 	}
 	if list.Kind != yaml.SequenceNode {
@@ -173,17 +174,17 @@ func object(n *yaml.Node) string {
 		return "an object is a mapping with apiVersion, kind and metadata"
 	}
 	for _, field := range []string{"apiVersion", "kind"} {
-		if v := keyed.Get(n, field); v == nil || v.Kind != yaml.ScalarNode || v.Value == "" {
+		if v := tree.Get(n, field); v == nil || v.Kind != yaml.ScalarNode || v.Value == "" {
 			return "the object has no " + field
 		}
 	}
-	metadata := keyed.Get(n, "metadata")
-	isList := strings.HasSuffix(keyed.Get(n, "kind").Value, "List") && keyed.Get(n, "items") != nil
-	if isList || keyed.Get(n, "kind").Value == "Kustomization" {
+	metadata := tree.Get(n, "metadata")
+	isList := strings.HasSuffix(tree.Get(n, "kind").Value, "List") && tree.Get(n, "items") != nil
+	if isList || tree.Get(n, "kind").Value == "Kustomization" {
 		return ""
 	}
 	named := slices.ContainsFunc([]string{"name", "generateName"}, func(field string) bool {
-		v := keyed.Get(metadata, field)
+		v := tree.Get(metadata, field)
 		return v != nil && v.Kind == yaml.ScalarNode && v.Value != ""
 	})
 	if !named {

@@ -14,7 +14,7 @@ import (
 	"github.com/google/renameio/v2"
 	"sigs.k8s.io/kustomize/kyaml/yaml"
 
-	"github.com/osbs-tekton/osbs/generator/manifest/keyed"
+	"github.com/osbs-tekton/osbs/generator/chain/tree"
 	"github.com/osbs-tekton/osbs/pkg/failure"
 )
 
@@ -160,9 +160,9 @@ func layOut(objects []*yaml.RNode) ([]outFile, error) {
 		list.YNode().Content = append(list.YNode().Content, yaml.NewStringRNode(name).YNode())
 	}
 	root := yaml.NewMapRNode(nil)
-	keyed.Set(root.YNode(), "apiVersion", yaml.NewStringRNode("kustomize.config.k8s.io/v1beta1").YNode())
-	keyed.Set(root.YNode(), "kind", yaml.NewStringRNode("Kustomization").YNode())
-	keyed.Set(root.YNode(), "resources", list.YNode())
+	tree.Set(root.YNode(), "apiVersion", yaml.NewStringRNode("kustomize.config.k8s.io/v1beta1").YNode())
+	tree.Set(root.YNode(), "kind", yaml.NewStringRNode("Kustomization").YNode())
+	tree.Set(root.YNode(), "resources", list.YNode())
 	data, err := encode([]*yaml.RNode{root})
 	return append(files, outFile{kustomization, data}), err
 }

@@ -5,6 +5,8 @@ import (
 	"strconv"
 
 	"sigs.k8s.io/kustomize/kyaml/yaml"
+
+	"github.com/osbs-tekton/osbs/generator/chain/tree"
 )
 
 // Equal says whether two nodes mean the same. The order of a mapping's fields, comments and the way in which a value is written do not
@@ -76,7 +78,7 @@ func compare(path Path, field string, old, new *yaml.Node) []Difference {
 	var all []Difference
 	if old.Kind == yaml.MappingNode {
 		for _, f := range Union(Fields(old), Fields(new)) {
-			all = append(all, compare(path.Field(f), f, Get(old, f), Get(new, f))...)
+			all = append(all, compare(path.Field(f), f, tree.Get(old, f), tree.Get(new, f))...)
 		}
 		return all
 	}

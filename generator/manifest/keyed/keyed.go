@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"sigs.k8s.io/kustomize/kyaml/yaml"
+
+	"github.com/osbs-tekton/osbs/generator/chain/tree"
 )
 
 // Key are the fields that tell the elements of a list apart; nil if nothing does, so that the list is one value.
@@ -76,7 +78,7 @@ func (k Key) Of(element *yaml.Node) string {
 	}
 	values := make([]string, 0, len(k))
 	for _, field := range k {
-		v := Get(element, field)
+		v := tree.Get(element, field)
 		if v == nil || v.Kind != yaml.ScalarNode || v.Value == "" {
 			return ""
 		}
@@ -105,36 +107,12 @@ func (k Key) IDs(list *yaml.Node) []string {
 	return ids
 }
 
-// Get is the value of a mapping's field, nil if there is none.
-func Get(mapping *yaml.Node, field string) *yaml.Node {
-	if i := index(mapping, field); i >= 0 {
-		return mapping.Content[i+1]
-	}
-	return nil
-}
-
 // Entry is the key node of a mapping's field, which has the comments above it, and its value. Both are nil if there is no such field.
 func Entry(mapping *yaml.Node, field string) (key, value *yaml.Node) {
 	if i := index(mapping, field); i >= 0 {
 		return mapping.Content[i], mapping.Content[i+1]
 	}
 	return nil, nil
-}
-
-// Set gives a field of a mapping a value; a new field is the last one.
-func Set(mapping *yaml.Node, field string, value *yaml.Node) {
-	if i := index(mapping, field); i >= 0 {
-		mapping.Content[i+1] = value
-		return
-	}
-	mapping.Content = append(mapping.Content, yaml.NewStringRNode(field).YNode(), value)
-}
-
-// Remove removes a field of a mapping.
-func Remove(mapping *yaml.Node, field string) {
-	if i := index(mapping, field); i >= 0 {
-		mapping.Content = slices.Delete(mapping.Content, i, i+2)
-	}
 }
 
 // Fields are the names of a mapping's fields, in their order.
