@@ -5,7 +5,6 @@ import (
 	"maps"
 	"reflect"
 	"slices"
-	"strings"
 )
 
 // check finds what is wrong: each value by its rule, then what does not go together.
@@ -62,7 +61,7 @@ func (w walker) mapping(v reflect.Value, at place) {
 		name := key.String()
 		if rule != nil {
 			if err := rule.text(name); err != nil {
-				w.wrong(at.entry(name).key, fmt.Errorf("the key %w", err), rule.right())
+				w.wrong(at.entry(name).key, err, rule.right())
 			}
 		}
 		w.value(v.MapIndex(key), at.entry(name))
@@ -181,12 +180,3 @@ func checkAutorebuild(c *Config, f *faults) {
 
 // sorted are the names of stages that have settings, in the order of the alphabet.
 func sorted[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
-
-// quoted lists texts for a message.
-func quoted(texts []string) string {
-	out := make([]string, len(texts))
-	for i, t := range texts {
-		out[i] = fmt.Sprintf("%.60q", t)
-	}
-	return strings.Join(out, ", ")
-}

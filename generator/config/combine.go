@@ -79,7 +79,7 @@ func checkBuild(c *Config, f *faults) {
 // checkTimes finds what may last longer than the whole build.
 func checkTimes(c *Config, f *faults) {
 	whole, err := time.ParseDuration(c.Timeout)
-	if err != nil {
+	if err != nil || whole <= 0 {
 		return
 	}
 	check := func(key, text string) {

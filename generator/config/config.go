@@ -13,18 +13,18 @@ type Config struct {
 
 	// Name is the name of the Pipeline and the prefix of the names of all other objects.
 	Name string `json:"name,omitempty"`
-	// Namespace is written into every object. Without it the objects go into the namespace in which they are applied.
+	// Namespace is the one that is written into every object. Without it the objects go into the namespace in which they are applied.
 	Namespace string `json:"namespace,omitempty"`
-	// Labels are added to every object.
+	// Labels are those that every object gets, besides the generator's own.
 	Labels map[string]string `json:"labels,omitempty"`
-	// Annotations are added to every object.
+	// Annotations are those that every object gets.
 	Annotations map[string]string `json:"annotations,omitempty"`
 
 	// Layout says which stages share a pod: chained is a pod for each stage, balanced three (before the build, the build, after it),
 	// fused one for all. Or it is a list of pods, each a list of stages, in the order of the chain.
 	Layout Layout `json:"layout,omitzero"`
-	// Platforms are os/arch[/variant]. With more than one, the build stage runs once for each, on a node of that architecture, and
-	// push makes one index of them. Without it images are for the architecture of the node.
+	// Platforms are those that images are for, each os/arch[/variant]. With more than one, the build stage runs once for each, on a
+	// node of that architecture, and push makes one index of them. Without it an image is for the architecture of the node.
 	Platforms List `json:"platforms,omitempty"`
 
 	// GitSecret is the Secret with the credentials for git, of the type kubernetes.io/basic-auth or kubernetes.io/ssh-auth. It need not exist.
@@ -82,7 +82,7 @@ type Config struct {
 	BumpRelease string `json:"bump_release,omitempty"`
 	// LockPolicy is what a build does while another of its build config runs.
 	LockPolicy string `json:"lock_policy,omitempty"`
-	// LockTimeout is how long a build waits for another of its build config. Without it there is no limit but Timeout.
+	// LockTimeout is how long a build waits for another of its build config. Without it a build waits as long as it may take.
 	LockTimeout string `json:"lock_timeout,omitempty"`
 	// LayerCache says whether steps that were done before are taken from the storage.
 	LayerCache *bool `json:"layer_cache,omitempty"`

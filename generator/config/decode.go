@@ -288,7 +288,11 @@ func (d *decoder) scalar(n *yaml.Node, v reflect.Value, at place) {
 			d.spoil(n.Line, at.key, "is empty", "leave the key out to get its default")
 		}
 	case v.Kind() == reflect.String && n.Value != "" && (isNumber || tag == yaml.NodeTagBool || tag == timestampTag):
-		d.spoil(n.Line, at.key, "is "+describe(n), "accepted is a text: write quotes around it")
+		right := ruleOf(at).right()
+		if right == "" || ruleOf(at).text(n.Value) == nil {
+			right = "accepted is a text: write quotes around it"
+		}
+		d.spoil(n.Line, at.key, "is "+describe(n), right)
 	case v.Kind() == reflect.Bool && tag == yaml.NodeTagBool:
 		if n.Decode(v.Addr().Interface()) != nil {
 			d.wrongType(n, at, scalarName(v.Kind()))
@@ -310,7 +314,7 @@ func scalarName(k reflect.Kind) string {
 	case reflect.Bool:
 		return "a boolean: true or false"
 	case reflect.Int:
-		return "a number"
+		return "a whole number"
 	default:
 		return "a text"
 	}

@@ -116,13 +116,22 @@ func (f *faults) format(one fault) string {
 		b.WriteString(":" + strconv.Itoa(one.line))
 	}
 	if one.key != "" {
-		b.WriteString(": " + one.key)
+		b.WriteString(": " + shorten(one.key))
 	}
 	b.WriteString(": " + oneLine(one.text))
 	if one.accepted != "" {
 		b.WriteString("; " + oneLine(one.accepted))
 	}
 	return b.String()
+}
+
+// shorten leaves the middle of a very long key out.
+func shorten(key string) string {
+	const most = 400
+	if len(key) <= most {
+		return key
+	}
+	return strings.ToValidUTF8(key[:most/2], "") + "..." + strings.ToValidUTF8(key[len(key)-most/2:], "")
 }
 
 // oneLine keeps what others have written from breaking the line.

@@ -2,6 +2,7 @@ package config
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"reflect"
 	"slices"
@@ -137,8 +138,21 @@ func checkResources(f *faults, key string, r *Resources) {
 	}
 }
 
-// strictly decodes what a site has written into a type of Kubernetes. Fields that the type does not have are errors.
-func strictly(from, into any) []error {
+// strictly decodes what a site has written into a type of Kubernetes. What the type does not have is a fault, and so is a value of
+// another type; each member is decoded by itself first, so that all faults are found. It is false if there are any.
+func strictly(f *faults, key string, from map[string]any, into any, accepted string) bool {
+	good := true
+	for _, name := range sorted(from) {
+		one := reflect.New(reflect.TypeOf(into).Elem()).Interface()
+		for _, err := range decode(map[string]any{name: from[name]}, one) {
+			explain(f, key, err, accepted)
+			good = false
+		}
+	}
+	return good && len(decode(from, into)) == 0
+}
+
+func decode(from map[string]any, into any) []error {
 	data, err := json.Marshal(from)
 	if err != nil {
 		return []error{err}
@@ -150,10 +164,24 @@ func strictly(from, into any) []error {
 	return strict
 }
 
+// explain adds an error of decoding as a fault of the key that it is about.
+func explain(f *faults, key string, err error, accepted string) {
+	var wrongType *json.UnmarshalTypeError
+	if errors.As(err, &wrongType) {
+		f.add(key+"."+wrongType.Field, "is a "+wrongType.Value, "accepted is Kubernetes' type "+wrongType.Type.String())
+		return
+	}
+	if _, name, ok := strings.Cut(err.Error(), `unknown field "`); ok {
+		name, _, _ = strings.Cut(name, `"`)
+		f.add(key+"."+name, "unknown field", accepted)
+		return
+	}
+	f.add(key, err.Error(), accepted)
+}
+
 func checkToleration(f *faults, key string, from map[string]any) {
 	var t corev1.Toleration
-	for _, err := range strictly(from, &t) {
-		f.add(key, err.Error(), "accepted are key, operator, value, effect and tolerationSeconds")
+	if !strictly(f, key, from, &t, "accepted are key, operator, value, effect and tolerationSeconds") {
 		return
 	}
 	exists := t.Operator == corev1.TolerationOpExists
@@ -190,10 +218,7 @@ func checkTemplate(f *faults, stage string, s Stage) {
 	}
 	key := stage + ".pod_template"
 	var t pod.Template
-	if errs := strictly(s.PodTemplate, &t); len(errs) > 0 {
-		for _, err := range errs {
-			f.add(keyIn(key, err), err.Error(), "accepted is Tekton's pod template: nodeSelector, tolerations, affinity, securityContext, ...")
-		}
+	if !strictly(f, key, s.PodTemplate, &t, "accepted is Tekton's pod template: nodeSelector, tolerations, affinity, securityContext, ...") {
 		f.ignore(key)
 		return
 	}
@@ -208,15 +233,6 @@ func checkTemplate(f *faults, stage string, s Stage) {
 			checkToleration(f, place{key: key + ".tolerations"}.element(i).key, one)
 		}
 	}
-}
-
-// keyIn is the key that an error of strict decoding is about: unknown field "a.b".
-func keyIn(key string, err error) string {
-	if _, name, ok := strings.Cut(err.Error(), `unknown field "`); ok {
-		name, _, _ = strings.Cut(name, `"`)
-		return key + "." + name
-	}
-	return key
 }
 
 // checkPods finds settings of stages that share a pod and do not agree, or that a shared pod cannot have.

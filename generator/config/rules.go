@@ -15,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/apimachinery/pkg/util/validation"
 
+	"github.com/osbs-tekton/osbs/pkg/failure"
 	"github.com/osbs-tekton/osbs/pkg/registry"
 	"github.com/osbs-tekton/osbs/tasks"
 )
@@ -64,7 +65,7 @@ var (
 		accepted: "accepted is the name of an object: lower case letters, digits, - and ., a letter or digit at both ends"}
 	namespaceName = rule{pattern: labelPattern, longest: validation.DNS1123LabelMaxLength,
 		accepted: "accepted is a DNS label: at most 63 lower case letters, digits and -, a letter or digit at both ends"}
-	dataKey  = rule{pattern: `^[-._a-zA-Z0-9]+$`, longest: validation.DNS1123SubdomainMaxLength, check: messages(validation.IsConfigMapKey), accepted: "accepted are letters, digits, -, _ and ."}
+	dataKey  = rule{pattern: `^[-._a-zA-Z0-9]+$`, longest: validation.DNS1123SubdomainMaxLength, check: valid(validation.IsConfigMapKey), accepted: "accepted are letters, digits, -, _ and ."}
 	duration = rule{pattern: `^([0-9]+(\.[0-9]+)?(ns|us|ms|s|m|h))+$`, longest: 40, check: checkDuration,
 		accepted: "accepted is a duration above zero, with units: 90s, 15m, 2h or 1h30m", examples: []any{"90s", "2h"}}
 	quantity = rule{pattern: quantityPattern, longest: 30, number: true, check: checkQuantity,
@@ -73,7 +74,7 @@ var (
 		accepted: "the form is [https://|http://]host[:port][/v2]", examples: []any{"registry.example.com:5000"}}
 	image = rule{pattern: `^\S+$`, longest: 1024, check: checkImage, accepted: "accepted is an image, such as registry.example.com/osbs/build:1.0, best by digest",
 		examples: []any{"registry.example.com/osbs/build@sha256:..."}}
-	labelKey = rule{pattern: qualifiedPattern, longest: 317, check: messages(validation.IsQualifiedName),
+	labelKey = rule{pattern: qualifiedPattern, longest: 317, check: valid(validation.IsQualifiedName),
 		accepted: "accepted is a label's key: letters, digits, -, _ and ., with an optional DNS name and / before them"}
 	labelValue = rule{pattern: `^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$`, longest: validation.LabelValueMaxLength, empty: true,
 		accepted: "accepted are at most 63 letters, digits, -, _ and ., a letter or digit at both ends"}
@@ -221,6 +222,9 @@ func (r rule) text(text string) error {
 // right says what is accepted.
 func (r rule) right() string {
 	if r.enum != nil {
+		if len(r.enum) == 1 {
+			return "accepted is " + r.enum[0]
+		}
 		return "accepted are " + join(r.enum, "and")
 	}
 	return r.accepted
@@ -233,17 +237,17 @@ func notOurs(r *rule) {
 		domain, word, _ := strings.Cut(key, "/")
 		reserved := slices.Contains([]string{"name", "part-of", "managed-by", "version", "component"}, word)
 		if domain == "app.kubernetes.io" && reserved || domain == "osbs.dev" || domain == "tekton.dev" || strings.HasSuffix(domain, ".tekton.dev") {
-			return errors.New("this key is written by the generator and by Tekton")
+			return failure.WithHint(fmt.Errorf("%.100q is written by the generator or by Tekton", key), "use a domain of your own")
 		}
 		return valid(key)
 	}
 }
 
-// messages makes an error of what a function of Kubernetes says.
-func messages(check func(string) []string) func(string) error {
+// valid makes an error of what a function of Kubernetes finds, whose messages are long: the rule says the same.
+func valid(check func(string) []string) func(string) error {
 	return func(text string) error {
-		if found := check(text); len(found) > 0 {
-			return fmt.Errorf("%.60q is not accepted: %s", text, found[0])
+		if len(check(text)) > 0 {
+			return fmt.Errorf("%.60q is not accepted", text)
 		}
 		return nil
 	}
@@ -290,7 +294,7 @@ func checkPlatform(text string) error {
 	goWord, known := architectures[architecture]
 	switch {
 	case goWord != "":
-		return fmt.Errorf("%.60q is not accepted: did you mean linux/%s?", text, goWord)
+		return failure.WithHint(fmt.Errorf("%.60q is not in Go's words", text), "did you mean linux/%s?", goWord)
 	case found && !known:
 		return fmt.Errorf("%.60q has an architecture that nobody knows", text)
 	}
@@ -332,7 +336,7 @@ func checkImage(text string) error {
 // checkEnv keeps settings from being given behind the back of the Pipeline's params.
 func checkEnv(text string) error {
 	if strings.HasPrefix(strings.ToUpper(text), "OSBS_") {
-		return fmt.Errorf("%.60q is how a stage gets its settings: use this file's key or the Pipeline's param", text)
+		return failure.WithHint(fmt.Errorf("%.60q is how a stage gets its settings", text), "use a key of this file, or a param of the Pipeline")
 	}
 	return nil
 }
