@@ -29,7 +29,7 @@ func imagewatch(cfg *config.Config, values map[string]string) ([]*yaml.RNode, er
 		setters = append(setters, yaml.SetField("image", yaml.NewStringRNode(cfg.Autorebuild.Image)))
 	}
 	if cfg.Autorebuild.Resources != nil {
-		resources, err := node(cfg.Autorebuild.Resources)
+		resources, err := compute(cfg.Autorebuild.Resources)
 		if err != nil {
 			return nil, err
 		}
@@ -62,4 +62,17 @@ func watcherArgs(cfg *config.Config) []string {
 		args = append(args, "-registry-insecure="+strings.Join(cfg.RegistryInsecure, ","))
 	}
 	return args
+}
+
+func compute(r *config.Resources) (*yaml.RNode, error) {
+	var fields []field
+	for _, f := range []struct {
+		key    string
+		values map[string]string
+	}{{"requests", r.Requests}, {"limits", r.Limits}} {
+		if len(f.values) > 0 {
+			fields = append(fields, field{f.key, f.values})
+		}
+	}
+	return ordered(fields...)
 }

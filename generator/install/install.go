@@ -17,6 +17,7 @@ func Objects(cfg *config.Config, c *chain.Chain, pipeline *yaml.RNode) ([]*yaml.
 	if err != nil {
 		return nil, err
 	}
+	all[0].YNode().HeadComment += "\n" + secretsComment(cfg)
 	if !Rebuilds(cfg) {
 		return all, nil
 	}

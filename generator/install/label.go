@@ -40,20 +40,38 @@ func label(cfg *config.Config, version string, o *yaml.RNode) error {
 	have := o.GetLabels()
 	for _, f := range labels {
 		if value := f.value.(string); value != "" && have[f.key] == "" {
-			if err := o.PipeE(yaml.SetLabel(f.key, value)); err != nil {
+			if err := o.PipeE(setMetadata("labels", f.key, value)); err != nil {
 				return err
 			}
 		}
 	}
 	for _, key := range slices.Sorted(maps.Keys(cfg.Annotations)) {
-		if err := o.PipeE(yaml.SetAnnotation(key, cfg.Annotations[key])); err != nil {
+		if err := o.PipeE(setMetadata("annotations", key, cfg.Annotations[key])); err != nil {
 			return err
 		}
 	}
 	if cfg.Namespace == "" || o.GetNamespace() != "" || strings.HasPrefix(o.GetKind(), "Cluster") {
 		return nil
 	}
-	return o.SetNamespace(cfg.Namespace)
+	if err := o.PipeE(setMetadata("", "namespace", cfg.Namespace)); err != nil {
+		return err
+	}
+	subjects, err := o.Pipe(yaml.Lookup("subjects"))
+	if err != nil || subjects == nil {
+		return err
+	}
+	return subjects.VisitElements(func(s *yaml.RNode) error {
+		return s.PipeE(yaml.SetField("namespace", yaml.NewStringRNode(cfg.Namespace)))
+	})
+}
+
+// setMetadata sets a value of metadata, or of its mapping in: quoted only where it has to be.
+func setMetadata(in, key, value string) yaml.Filter {
+	path := []string{"metadata"}
+	if in != "" {
+		path = append(path, in)
+	}
+	return yaml.Tee(yaml.LookupCreate(yaml.MappingNode, path...), yaml.SetField(key, text(value)))
 }
 
 // component is the part of the installation that an object belongs to.

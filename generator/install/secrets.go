@@ -77,9 +77,27 @@ func merged(all []Secret) []Secret {
 	return out
 }
 
+// secretsComment is the list of the Secrets, for people who read the objects.
+func secretsComment(cfg *config.Config) string {
+	lines := []string{"#", "# Secrets of this namespace that are not rendered, because they hold credentials:"}
+	for _, s := range Secrets(cfg) {
+		need := "needed"
+		if s.Optional {
+			need = "optional"
+		}
+		lines = append(lines, fmt.Sprintf("# - %s (%s; %s): %s", s.Name, strings.Join(s.Types, " or "), need, s.Keys), "#   for "+s.For)
+	}
+	return strings.Join(lines, "\n")
+}
+
 // Notes say what a person must do beside applying the objects, a sentence each.
 func Notes(cfg *config.Config) []string {
 	var notes []string
+	for _, s := range Secrets(cfg) {
+		if !s.Optional {
+			notes = append(notes, fmt.Sprintf("the Secret %s is needed: %s; %s", s.Name, s.Keys, s.For))
+		}
+	}
 	if Rebuilds(cfg) && cfg.Namespace == "" {
 		notes = append(notes, fmt.Sprintf("namespace is not set, so the cluster binding of the EventListener is not rendered; somebody with cluster rights runs: "+
 			"kubectl create clusterrolebinding NAMESPACE-%[1]s-trigger --clusterrole=%[2]s --serviceaccount=NAMESPACE:%[1]s-trigger", cfg.Name, clusterRole))

@@ -2,6 +2,7 @@ package install
 
 import (
 	"fmt"
+	"strings"
 
 	"sigs.k8s.io/kustomize/kyaml/yaml"
 
@@ -12,7 +13,7 @@ import (
 
 // trigger are the objects that make PipelineRuns of events.
 func trigger(cfg *config.Config, c *chain.Chain, pipeline *yaml.RNode, values map[string]string) ([]*yaml.RNode, error) {
-	values["event-type"], values["event-filter"] = event.Type, event.Filter
+	values["event-type"], values["event-filter"] = event.Type, strings.ReplaceAll(event.Filter, " && ", "\n&& ")
 	objects, err := read("trigger.yaml", values)
 	if err != nil {
 		return nil, err
@@ -44,29 +45,36 @@ func fillTrigger(objects []*yaml.RNode, params []carriedParam, run *yaml.RNode) 
 	if err != nil {
 		return err
 	}
+	bound, declared := yaml.NewListRNode(), yaml.NewListRNode()
 	for _, p := range params {
-		bound, err := ordered(field{"name", p.name}, field{"value", p.from})
-		if err != nil {
+		if err := appendFields(bound, field{"name", p.name}, field{"value", p.from}); err != nil {
 			return err
 		}
-		if err := binding.PipeE(yaml.Lookup("spec", "params"), yaml.Append(bound.YNode())); err != nil {
-			return fmt.Errorf("binding %s: %w", p.name, err)
-		}
-		declared, err := ordered(field{"name", p.name}, field{"description", p.description})
-		if err != nil {
-			return err
-		}
+		fields := []field{{"name", p.name}, {"description", p.description}}
 		if p.fallback != nil {
-			if err := declared.PipeE(yaml.SetField("default", text(*p.fallback))); err != nil {
-				return fmt.Errorf("declaring %s: %w", p.name, err)
-			}
+			fields = append(fields, field{"default", text(*p.fallback)})
 		}
-		if err := template.PipeE(yaml.Lookup("spec", "params"), yaml.Append(declared.YNode())); err != nil {
-			return fmt.Errorf("declaring %s: %w", p.name, err)
+		if err := appendFields(declared, fields...); err != nil {
+			return err
 		}
 	}
-	return template.PipeE(yaml.Lookup("spec", "resourcetemplates"), yaml.Append(run.YNode()))
+	if err := binding.PipeE(yaml.Lookup("spec"), yaml.SetField("params", bound)); err != nil {
+		return fmt.Errorf("setting the params of the TriggerBinding: %w", err)
+	}
+	block(binding)
+	list := yaml.NewListRNode()
+	list.YNode().Content = []*yaml.Node{run.YNode()}
+	for _, f := range []field{{"params", declared}, {"resourcetemplates", list}} {
+		if err := template.PipeE(yaml.Lookup("spec"), yaml.SetField(f.key, f.value.(*yaml.RNode))); err != nil {
+			return fmt.Errorf("setting %s of the TriggerTemplate: %w", f.key, err)
+		}
+	}
+	block(template)
+	return nil
 }
+
+// block writes the spec of an object in lines: it was written {} in its file.
+func block(o *yaml.RNode) { o.Field("spec").Value.YNode().Style = 0 }
 
 // carriedParam is a param of the TriggerTemplate.
 type carriedParam struct {
@@ -153,11 +161,11 @@ func fillRun(run *yaml.RNode, params []carriedParam) error {
 	setters := []yaml.Filter{
 		yaml.Tee(yaml.Lookup("metadata"), yaml.Clear("generateName")),
 		yaml.Tee(yaml.Lookup("metadata"), yaml.SetField("name", yaml.NewStringRNode(variable(paramRunName)))),
-		yaml.SetLabel(event.LabelBuildConfig, variable(paramBuildConfig)),
-		yaml.SetLabel(event.LabelAutorebuild, "true"),
+		setMetadata("labels", event.LabelBuildConfig, variable(paramBuildConfig)),
+		setMetadata("labels", event.LabelAutorebuild, "true"),
 	}
 	for _, f := range runAnnotations() {
-		setters = append(setters, yaml.SetAnnotation(f.key, variable(f.value.(string))))
+		setters = append(setters, setMetadata("annotations", f.key, variable(f.value.(string))))
 	}
 	list := yaml.NewListRNode()
 	for _, p := range params {
@@ -178,18 +186,24 @@ func fillRun(run *yaml.RNode, params []carriedParam) error {
 		}
 	}
 	setters = append(setters, yaml.Tee(yaml.Lookup("spec"), yaml.SetField("params", list)))
-	return run.PipeE(setters...)
+	for _, s := range setters {
+		if err := run.PipeE(s); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func appendParam(list *yaml.RNode, name string, value *yaml.RNode) error {
-	param, err := ordered(field{"name", name})
+	return appendFields(list, field{"name", name}, field{"value", value})
+}
+
+func appendFields(list *yaml.RNode, fields ...field) error {
+	n, err := ordered(fields...)
 	if err != nil {
 		return err
 	}
-	if err := param.PipeE(yaml.SetField("value", value)); err != nil {
-		return fmt.Errorf("setting %s: %w", name, err)
-	}
-	list.YNode().Content = append(list.YNode().Content, param.YNode())
+	list.YNode().Content = append(list.YNode().Content, n.YNode())
 	return nil
 }
 

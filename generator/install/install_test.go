@@ -1,0 +1,193 @@
+package install_test
+
+import (
+	"bytes"
+	"flag"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"sigs.k8s.io/kustomize/kyaml/yaml"
+
+	"github.com/osbs-tekton/osbs/generator/chain"
+	"github.com/osbs-tekton/osbs/generator/config"
+	"github.com/osbs-tekton/osbs/generator/install"
+	"github.com/osbs-tekton/osbs/generator/manifest"
+)
+
+var update = flag.Bool("update", false, "write the golden files")
+
+const pipelineText = `apiVersion: tekton.dev/v1
+kind: Pipeline
+metadata:
+  name: osbs
+spec:
+  params:
+  - name: git-url
+  - name: git-branch
+  - name: git-commit
+    default: ""
+  - name: dockerfile
+    default: Containerfile
+  - name: base-digest
+    default: ""
+  - name: is-autorebuild
+    default: "false"
+  - name: build-arg
+    type: array
+    default: []
+  - name: registry-uri
+    default: https://registry.example.com
+  - name: scanner-level
+    description: severity from which the scanner fails
+    default: high
+  - name: ticket
+  tasks: []
+`
+
+func parse(t *testing.T, text string) *yaml.RNode {
+	t.Helper()
+	n, err := yaml.Parse(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// testChain has the workspace, and a pod of its own for each of two links.
+func testChain(t *testing.T) *chain.Chain {
+	t.Helper()
+	task := "apiVersion: tekton.dev/v1\nkind: Task\nmetadata:\n  name: x\nspec:\n  workspaces:\n  - name: workspace\n  - name: storage\n    optional: true\n"
+	return &chain.Chain{Links: []*chain.Link{
+		{Name: "clone", Stage: "clone", Task: parse(t, task)},
+		{Name: "lock", Stage: "lock", Task: parse(t, task), Pod: chain.Pod{ServiceAccount: "osbs"}},
+		{Name: "build", Stage: "build", Task: parse(t, task), Pod: chain.Pod{Template: parse(t, "hostUsers: false\n")}},
+	}}
+}
+
+func write(t *testing.T, objects []*yaml.RNode) string {
+	t.Helper()
+	var b bytes.Buffer
+	if err := manifest.Write(&b, objects); err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
+
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	file := filepath.Join("testdata", name)
+	if *update {
+		if err := os.MkdirAll("testdata", 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), got); diff != "" {
+		t.Errorf("%s (-want +got):\n%s", file, diff)
+	}
+}
+
+func TestObjects(t *testing.T) {
+	off := false
+	for name, change := range map[string]func(*config.Config){
+		"default.yaml": func(*config.Config) {},
+		"site.yaml": func(c *config.Config) {
+			c.Name, c.Namespace = "images", "team-a"
+			c.Labels = map[string]string{"example.com/team": "a"}
+			c.Autorebuild.WatchNamespaces = config.List{"openshift", "team-a"}
+			c.Autorebuild.ScheduledImports = &off
+			c.Autorebuild.Image = "registry.example.com/watch:1"
+			c.Autorebuild.Resources = &config.Resources{Limits: map[string]string{"memory": "1Gi"}}
+			c.Workspace.StorageClass = "fast"
+			c.Storage = &config.Volume{Claim: "layers"}
+			c.RegistryInsecure = config.List{"registry.example.com:5000"}
+		},
+		"no-rebuilds.yaml": func(c *config.Config) { c.Autorebuild.Enabled = &off },
+	} {
+		t.Run(name, func(t *testing.T) {
+			cfg := config.Default()
+			change(cfg)
+			objects, err := install.Objects(cfg, testChain(t), parse(t, pipelineText))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := install.Label(cfg, "v1.2.3", objects); err != nil {
+				t.Fatal(err)
+			}
+			golden(t, name, write(t, objects))
+		})
+	}
+}
+
+func TestSplit(t *testing.T) {
+	cfg := config.Default()
+	cfg.Namespace = "team-a"
+	cfg.Autorebuild.WatchNamespaces = config.List{"openshift"}
+	objects, err := install.Objects(cfg, testChain(t), parse(t, pipelineText))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := install.Label(cfg, "", objects); err != nil {
+		t.Fatal(err)
+	}
+	g := install.Split(cfg, objects)
+	if len(g.Cluster) != 1 || g.Cluster[0].GetKind() != "ClusterRoleBinding" || len(g.Others) != 2 {
+		t.Errorf("cluster: %v, others: %v", kinds(g.Cluster), kinds(g.Others))
+	}
+	for _, o := range g.Namespace {
+		if o.GetNamespace() != "team-a" {
+			t.Errorf("%s %s is in %q", o.GetKind(), o.GetName(), o.GetNamespace())
+		}
+	}
+}
+
+func kinds(objects []*yaml.RNode) []string {
+	var out []string
+	for _, o := range objects {
+		out = append(out, o.GetKind())
+	}
+	return out
+}
+
+// TestRightsAreFew: nothing is granted by wildcard, no secrets can be read, and nobody can act as somebody else.
+func TestRightsAreFew(t *testing.T) {
+	objects, err := install.Objects(config.Default(), testChain(t), parse(t, pipelineText))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, o := range objects {
+		if o.GetKind() != "Role" {
+			continue
+		}
+		text := o.MustString()
+		for _, never := range []string{"'*'", `"*"`, "secrets", "impersonate", "pods", "[bind", " bind", "escalate"} {
+			if strings.Contains(text, never) {
+				t.Errorf("Role %s has %s:\n%s", o.GetName(), never, text)
+			}
+		}
+	}
+}
+
+func TestSecrets(t *testing.T) {
+	cfg := config.Default()
+	cfg.PulpURL = "https://pulp.example.com"
+	cfg.BuildSecret = []config.BuildSecret{{ID: "npm", Secret: "npm", Key: "token"}}
+	var names []string
+	for _, s := range install.Secrets(cfg) {
+		names = append(names, s.Name)
+	}
+	if want := []string{"osbs-git", "osbs-registry", "osbs-pulp", "npm", "osbs-webhook"}; !slices.Equal(names, want) {
+		t.Errorf("%v, want %v", names, want)
+	}
+}
