@@ -108,6 +108,9 @@ func (r *run) lock(ctx context.Context) (outcome, error) {
 	if err != nil {
 		return outcome{}, err
 	}
+	if held.State == workspace.StateSkipped {
+		return outcome{}, failure.New(failure.Skipped, "%s", held.Reason)
+	}
 	r.locked = true
 	if err := r.inherit(ctx, rec.BuildConfig); err != nil {
 		return outcome{}, err

@@ -25,8 +25,6 @@ const (
 	flockPoll = 2 * time.Millisecond
 	// turnPoll is how often a waiting build looks whether it is its turn.
 	turnPoll = 100 * time.Millisecond
-	// leaveTime is how long a build that was cancelled may take to give up its place; if it cannot, its end does that.
-	leaveTime = 500 * time.Millisecond
 )
 
 // File keeps locks as files in one directory of this machine: for each lock its state, and a file whose flock guards the state. A
@@ -73,18 +71,8 @@ func (f *File) Acquire(ctx context.Context, name string, r Request) error {
 				err = context.Cause(ctx)
 			}
 		}
-		return errors.Join(err, f.giveUp(ctx, name, r.Holder, err))
+		return errors.Join(err, giveUp(ctx, f, name, r.Holder, err))
 	}
-}
-
-// giveUp leaves the queue after an error, also when ctx has ended. Without it the place would be kept until the process ends.
-func (f *File) giveUp(ctx context.Context, name string, holder Holder, why error) error {
-	if kind := failure.KindOf(why); kind == failure.Conflict || kind == failure.Skipped {
-		return nil // it has no place
-	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaveTime)
-	defer cancel()
-	return f.Release(ctx, name, holder)
 }
 
 // try is one look at the lock.

@@ -93,3 +93,16 @@ func busy(name string, running *Holder, waiting []Holder) error {
 func superseded(name, build, by string) error {
 	return failure.New(failure.Skipped, "build %s of %s is superseded by %s, a newer autorebuild", build, name, by)
 }
+
+// leaveTime is how long a build that was cancelled may take to give up its place; if it cannot, its end does that.
+const leaveTime = 500 * time.Millisecond
+
+// giveUp leaves the queue after an error, also when ctx has ended. Without it the place would be kept until the build ends.
+func giveUp(ctx context.Context, l Locker, name string, holder Holder, why error) error {
+	if kind := failure.KindOf(why); kind == failure.Conflict || kind == failure.Skipped {
+		return nil // it has no place
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaveTime)
+	defer cancel()
+	return l.Release(ctx, name, holder)
+}

@@ -21,7 +21,7 @@ type state struct {
 // entry is one build that holds, waits, or was superseded.
 type entry struct {
 	Holder
-	Process     process.ID `json:"process"`
+	Process     process.ID `json:"process,omitzero"`
 	Autorebuild bool       `json:"autorebuild,omitempty"`
 	Created     time.Time  `json:"created"`
 	Arrival     int64      `json:"arrival"`
@@ -128,4 +128,34 @@ func (s *state) waiters() []Holder {
 		out = append(out, e.Holder)
 	}
 	return out
+}
+
+// all are the builds that hold, wait or were superseded.
+func (s *state) all() []Holder {
+	var out []Holder
+	if s.Holder != nil {
+		out = append(out, s.Holder.Holder)
+	}
+	for _, e := range slices.Concat(s.Waiting, s.Superseded) {
+		out = append(out, e.Holder)
+	}
+	return out
+}
+
+// knows says whether the build holds, waits or was superseded.
+func (s *state) knows(uid string) bool {
+	return slices.ContainsFunc(s.all(), func(h Holder) bool { return h.UID == uid })
+}
+
+// place is the build's among those who wait, counted from 1; 0 if it does not wait.
+func (s *state) place(uid string) int {
+	return 1 + slices.IndexFunc(s.Waiting, func(e entry) bool { return e.UID == uid })
+}
+
+// before is the build directly before one that waits. holds says that it is the holder.
+func (s *state) before(uid string) (h Holder, holds bool) {
+	if place := s.place(uid); place > 1 {
+		return s.Waiting[place-2].Holder, false
+	}
+	return s.Holder.Holder, true
 }

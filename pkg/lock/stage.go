@@ -37,7 +37,7 @@ type Options struct {
 
 // Run takes the lock of the build config and then writes what an autorebuild needs into the build config: git, parameters, triggers.
 // Scratch and isolated builds leave the build config as it is and create none, so that they neither start nor stop autorebuilds.
-// After an error the lock is not held.
+// After an error the lock is not held. Neither is it when the record says that the build is skipped, since a newer one took its place.
 func Run(ctx context.Context, o Options) (workspace.Lock, error) {
 	o.Env = o.WithDefaults()
 	clone, err := workspace.Read[workspace.Clone](o.Workspace)
@@ -55,10 +55,16 @@ func Run(ctx context.Context, o Options) (workspace.Lock, error) {
 		o.Created = time.Now()
 	}
 	began := time.Now()
-	if err := o.acquire(ctx); err != nil {
+	err = o.acquire(ctx)
+	record := workspace.Lock{BuildConfig: o.BuildConfig, Holder: o.Holder.Build, Waited: time.Since(began).Seconds()}
+	if failure.KindOf(err) == failure.Skipped {
+		record.State, record.Reason = workspace.StateSkipped, err.Error()
+		o.Log.Info("skipped: " + record.Reason)
+		return record, workspace.Write(o.Workspace, record)
+	}
+	if err != nil {
 		return workspace.Lock{}, err
 	}
-	record := workspace.Lock{BuildConfig: o.BuildConfig, Holder: o.Holder.Build, Waited: time.Since(began).Seconds()}
 	if err := o.record(ctx, clone, bases, record); err != nil {
 		o.release(ctx)
 		return workspace.Lock{}, err

@@ -1,6 +1,7 @@
 package lock
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"strings"
@@ -237,6 +238,31 @@ func TestRunRefusesACollision(t *testing.T) {
 			})
 		}
 	}
+}
+
+// superseding is a locker that puts a newer autorebuild in the place of every build.
+type superseding struct{ Locker }
+
+func (superseding) Acquire(_ context.Context, name string, r Request) error { return superseded(name, r.Build, "app-9") }
+
+func TestRunOfASupersededBuild(t *testing.T) {
+	t.Parallel()
+	o := newOptions(t, base("base:latest", "base:latest", digestA))
+	o.Locker = superseding{}
+	record := run(t, o)
+	want := workspace.Lock{
+		BuildConfig: record.BuildConfig, Holder: "app-1", State: workspace.StateSkipped,
+		Reason: "build app-1 of " + record.BuildConfig + " is superseded by app-9, a newer autorebuild",
+	}
+	got, err := workspace.Read[workspace.Lock](o.Workspace)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(workspace.Lock{}, "Waited")); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+	_, err = o.BuildConfigs.Get(t.Context(), record.BuildConfig)
+	wantKind(t, err, failure.NotFound)
 }
 
 func TestRunFails(t *testing.T) {

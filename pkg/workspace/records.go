@@ -1,8 +1,11 @@
 package workspace
 
 import (
+	"slices"
 	"strings"
 	"time"
+
+	"github.com/osbs-tekton/osbs/pkg/failure"
 )
 
 // Clone is the record of the clone stage.
@@ -22,12 +25,63 @@ type DetectBase struct {
 	Dockerfile string `json:"dockerfile"`
 	// DockerfileTarget is the stage that is built; empty means the last one.
 	DockerfileTarget string `json:"dockerfileTarget,omitempty"`
-	// Platform is os/arch[/variant], such as linux/amd64.
+	// Platform is os/arch[/variant], such as linux/amd64. Of several it is the first, to which Scratch and Bases belong.
 	Platform string `json:"platform"`
 	// Scratch says that the image's own chain of stages ends at FROM scratch, so that it has no parent.
 	Scratch bool `json:"scratch"`
 	// Bases are all images that the build needs, in the order in which the Dockerfile first names them, each once.
 	Bases []Base `json:"bases"`
+	// Others are the further platforms, if the image is built for several.
+	Others []PlatformBases `json:"others,omitempty"`
+}
+
+// PlatformBases are the bases of an image for one platform; see DetectBase.
+type PlatformBases struct {
+	Platform string `json:"platform"`
+	Scratch  bool   `json:"scratch"`
+	Bases    []Base `json:"bases"`
+}
+
+// Platforms are those that the image is built for, in the order in which they were asked for.
+func (d DetectBase) Platforms() []string {
+	all := []string{d.Platform}
+	for _, other := range d.Others {
+		all = append(all, other.Platform)
+	}
+	return all
+}
+
+// For is what would have been recorded for the one platform alone. An empty platform means the only one.
+func (d DetectBase) For(platform string) (DetectBase, error) {
+	if platform == "" && len(d.Others) > 0 {
+		return d, failure.New(failure.Usage, "the image is built for %s: one of them must be named", strings.Join(d.Platforms(), ", "))
+	}
+	one := d
+	one.Others = nil
+	if platform == "" || platform == d.Platform {
+		return one, nil
+	}
+	for _, other := range d.Others {
+		if other.Platform == platform {
+			one.Platform, one.Scratch, one.Bases = other.Platform, other.Scratch, other.Bases
+			return one, nil
+		}
+	}
+	return d, failure.WithHint(failure.New(failure.Usage, "platform %q is none of those that bases were pinned for: %s", platform, strings.Join(d.Platforms(), ", ")),
+		"detect-base must be given it too")
+}
+
+// AllBases are the bases for all platforms, each reference once.
+func (d DetectBase) AllBases() []Base {
+	all := slices.Clone(d.Bases)
+	for _, other := range d.Others {
+		for _, b := range other.Bases {
+			if !slices.ContainsFunc(all, func(known Base) bool { return known.Reference == b.Reference }) {
+				all = append(all, b)
+			}
+		}
+	}
+	return all
 }
 
 // Parent is the base whose layers are in the image, nil for FROM scratch.
@@ -72,6 +126,10 @@ type Lock struct {
 	Holder string `json:"holder"`
 	// Waited is how long the build waited for its turn, in seconds.
 	Waited float64 `json:"waitedSeconds"`
+	// State is empty when the build holds the lock. It is StateSkipped when the build was superseded while it waited: it holds nothing,
+	// and prepare ends it as skipped, with Reason.
+	State  string `json:"state,omitempty"`
+	Reason string `json:"reason,omitempty"`
 }
 
 // The states in which the prepare stage ends; failed is an error and leaves no record.
