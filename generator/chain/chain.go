@@ -11,6 +11,8 @@ type Chain struct {
 	Params []*yaml.RNode
 	// Results are those of the Pipeline, in their order.
 	Results []Result
+	// Pod is what holds for the pods of links that say nothing else: a service account without rights, no token of the API.
+	Pod Pod
 }
 
 // Link is one PipelineTask: a stage, one platform's build, a task that an overlay inserted, or (after layout) several stages in one pod.
@@ -25,6 +27,9 @@ type Link struct {
 	TaskRef *yaml.RNode
 	// Params are what the Pipeline gives to params of the Task that are not simply the Pipeline's param of the same name.
 	Params []Param
+	// Workspaces are the names of the Pipeline's workspaces by the names that the Task has for them, where the two differ. A link with a
+	// TaskRef has only the workspaces that are named here.
+	Workspaces map[string]string
 	// When are when-expressions, as Tekton has them.
 	When []*yaml.RNode
 	// After are the names of the links that come before it. Empty means: all links of the stage before it in the chain.

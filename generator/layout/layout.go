@@ -1,13 +1,178 @@
-// Package layout arranges the links of a chain on pods: it makes one Task of all links that share a pod, by one mechanical rewrite.
+// Package layout arranges the links of a chain on pods. One mechanical rewrite makes a Task of all links that share a pod: its steps are
+// theirs, their params, volumes, workspaces and sidecars are united, results become results of steps, and every reference to them
+// becomes one that resolves from where it stands.
+//
+// Pods of one link are left as they are. In the layout balanced the others are called before-build, build and after-build, in the layout
+// fused build-image, and in any other partition after the first and the last of their links: clone-to-prepare. A step has the name of
+// its link; where a link has several, the others are called LINK-STEP.
 package layout
 
 import (
+	"slices"
+
+	"sigs.k8s.io/kustomize/kyaml/yaml"
+
 	"github.com/osbs-tekton/osbs/generator/chain"
+	"github.com/osbs-tekton/osbs/generator/chain/tree"
 	"github.com/osbs-tekton/osbs/generator/config"
-	"github.com/osbs-tekton/osbs/pkg/failure"
 )
 
-// Arrange replaces the links of c by one for each pod of l, and every reference between them by one that resolves there.
-func Arrange(_ *chain.Chain, _ config.Layout) error {
-	return failure.New(failure.Internal, "not implemented")
+// shared is the workspace that all stages share.
+const shared = "workspace"
+
+// Arrange replaces the links of c by one for each pod of l, and every reference between them by one that resolves there. An error
+// leaves c as it was.
+func Arrange(c *chain.Chain, l config.Layout) error {
+	if err := c.CheckReferences(); err != nil {
+		return err
+	}
+	pods, err := partition(c, l)
+	if err != nil {
+		return err
+	}
+	a := newArrangement(c, pods)
+	links := make([]*chain.Link, 0, len(pods))
+	for _, p := range pods {
+		link, err := a.link(p)
+		if err != nil {
+			return err
+		}
+		links = append(links, link)
+	}
+	for i, p := range pods {
+		links[i].After = a.after(p)
+	}
+	c.Links = links
+	c.Finally = a.finally()
+	for i, r := range c.Results {
+		if home := a.home[r.Link]; home != nil && len(home.links) > 1 {
+			c.Results[i].Link, c.Results[i].Of = home.name, r.Link+"-"+r.Of
+		}
+	}
+	emptyDir(c)
+	return nil
+}
+
+// arrangement is what the parts of the rewrite have to know of one another.
+type arrangement struct {
+	chain *chain.Chain
+	pods  []*pod
+	// home is the pod of each link.
+	home map[string]*pod
+	// needed are the results that something outside of the link's pod refers to.
+	needed map[chain.Reference]bool
+}
+
+func newArrangement(c *chain.Chain, pods []*pod) *arrangement {
+	a := &arrangement{chain: c, pods: pods, home: map[string]*pod{}, needed: map[chain.Reference]bool{}}
+	for _, p := range pods {
+		for _, l := range p.links {
+			a.home[l.Name] = p
+		}
+	}
+	for _, l := range slices.Concat(c.Links, c.Finally) {
+		for _, ref := range l.References() {
+			if a.home[ref.Link] != a.home[l.Name] {
+				a.needed[ref] = true
+			}
+		}
+	}
+	for _, r := range c.Results {
+		a.needed[chain.Reference{Link: r.Link, Result: r.Of}] = true
+	}
+	return a
+}
+
+// link is the link that stands for a pod.
+func (a *arrangement) link(p *pod) (*chain.Link, error) {
+	settings, err := a.settings(p)
+	if err != nil {
+		return nil, err
+	}
+	if len(p.links) > 1 {
+		return a.fuse(p, settings)
+	}
+	l := p.links[0].Clone()
+	l.Pod = settings
+	a.rewriteOutside(l)
+	return l, nil
+}
+
+// finally are the tasks at the end, which are never fused.
+func (a *arrangement) finally() []*chain.Link {
+	out := make([]*chain.Link, 0, len(a.chain.Finally))
+	for _, l := range a.chain.Finally {
+		l = l.Clone()
+		if l.TaskRef.IsNil() && !l.Custom() {
+			l.Pod = withDefaults(l.Pod, a.chain.Pod)
+		}
+		a.rewriteOutside(l)
+		out = append(out, l)
+	}
+	return out
+}
+
+// after are the pods that a pod runs after, in the order of the chain.
+func (a *arrangement) after(p *pod) []string {
+	var names []string
+	for i, l := range a.chain.Links {
+		if l != p.links[0] && (a.home[l.Name] != p || len(l.After) == 0) {
+			continue
+		}
+		for _, before := range a.chain.Before(i) {
+			if home := a.home[before]; home != nil && home != p {
+				names = append(names, home.name)
+			}
+		}
+	}
+	var ordered []string
+	for _, other := range a.pods {
+		if slices.Contains(names, other.name) {
+			ordered = append(ordered, other.name)
+		}
+	}
+	return ordered
+}
+
+// emptyDir replaces the shared workspace by a directory of the pod, if there is one pod that has all links which use it.
+func emptyDir(c *chain.Chain) {
+	var users []*chain.Link
+	for _, l := range slices.Concat(c.Links, c.Finally) {
+		if slices.Contains(workspacesOf(l), shared) {
+			users = append(users, l)
+		}
+	}
+	if len(users) != 1 {
+		return
+	}
+	volume := tree.Map("name", shared, "emptyDir", tree.Map())
+	l := users[0]
+	for _, w := range slices.Clone(tree.Items(l.Spec(), "workspaces")) {
+		if name := tree.Text(w, "name"); l.Workspace(name) == shared {
+			l.MountWorkspace(name, volume)
+			delete(l.Workspaces, name)
+		}
+	}
+}
+
+// workspacesOf are the workspaces of the Pipeline that a link uses.
+func workspacesOf(l *chain.Link) []string {
+	var names []string
+	for _, w := range tree.Items(l.Spec(), "workspaces") {
+		names = append(names, l.Workspace(tree.Text(w, "name")))
+	}
+	if l.Spec() == nil {
+		for _, of := range l.Workspaces {
+			names = append(names, of)
+		}
+	}
+	return names
+}
+
+func nodes(list []*yaml.RNode) []*yaml.Node {
+	out := make([]*yaml.Node, 0, len(list))
+	for _, n := range list {
+		out = append(out, n.YNode())
+	}
+	return out
 }

@@ -1,0 +1,194 @@
+package layout
+
+import (
+	"slices"
+	"strings"
+
+	"sigs.k8s.io/kustomize/kyaml/yaml"
+
+	"github.com/osbs-tekton/osbs/generator/chain/tree"
+	"github.com/osbs-tekton/osbs/generator/chain/variable"
+	"github.com/osbs-tekton/osbs/pkg/failure"
+)
+
+const (
+	// tokenPath is where Kubernetes mounts the token of the API; a container that has another volume there is left alone.
+	tokenPath   = "/var/run/secrets/kubernetes.io/serviceaccount" //nolint:gosec // a path, no credential
+	tokenVolume = "no-api-token"
+)
+
+// containers are the steps and sidecars of a link.
+func (m *member) containers() []*yaml.Node {
+	return append(slices.Clone(tree.Items(m.Spec(), "steps")), tree.Items(m.Spec(), "sidecars")...)
+}
+
+// volumes gives volumes that are not the same different names. An emptyDir that something is written into stays private to its link:
+// what the build leaves in its home must not be that of push.
+func (f *fusion) volumes() {
+	taken := map[string]*yaml.Node{}
+	for _, m := range f.members {
+		for _, v := range tree.Items(m.Spec(), "volumes") {
+			name := tree.Text(v, "name")
+			private := tree.Get(v, "emptyDir") != nil && m.writes(name)
+			if old := taken[name]; private || (old != nil && !tree.Equal(old, v)) {
+				m.renameVolume(v, name, m.Name+"-"+name)
+				name = m.Name + "-" + name
+			}
+			taken[name] = v
+		}
+	}
+}
+
+// writes reports whether a container of the link can write into a volume.
+func (m *member) writes(volume string) bool {
+	for _, c := range m.containers() {
+		for _, mount := range tree.Items(c, "volumeMounts") {
+			if tree.Text(mount, "name") == volume && tree.Text(mount, "readOnly") != "true" {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func (m *member) renameVolume(v *yaml.Node, from, to string) {
+	tree.Set(v, "name", tree.String(to))
+	for _, c := range m.containers() {
+		for _, mount := range tree.Items(c, "volumeMounts") {
+			if tree.Text(mount, "name") == from {
+				tree.Set(mount, "name", tree.String(to))
+			}
+		}
+	}
+}
+
+// unitedVolumes are the volumes of the pod, each once.
+func (f *fusion) unitedVolumes() []*yaml.Node {
+	var out []*yaml.Node
+	for _, m := range f.members {
+		for _, v := range tree.Items(m.Spec(), "volumes") {
+			if tree.Named(out, tree.Text(v, "name")) == nil {
+				out = append(out, v)
+			}
+		}
+	}
+	return out
+}
+
+// token hides the token of the API from the containers of links that have no use for it, if the pod has it for others.
+func (f *fusion) token() {
+	if !slices.ContainsFunc(f.members, func(m *member) bool { return m.api }) {
+		return
+	}
+	for _, m := range f.members {
+		if m.api {
+			continue
+		}
+		for _, c := range m.containers() {
+			if slices.ContainsFunc(tree.Items(c, "volumeMounts"), hidesToken) {
+				continue
+			}
+			tree.Append(c, "volumeMounts", tree.Map("name", tokenVolume, "mountPath", tokenPath, "readOnly", true))
+			if tree.Named(tree.Items(m.Spec(), "volumes"), tokenVolume) == nil {
+				tree.Append(m.Spec(), "volumes", tree.Map("name", tokenVolume, "emptyDir", tree.Map()))
+			}
+		}
+	}
+}
+
+func hidesToken(mount *yaml.Node) bool {
+	return strings.TrimSuffix(tree.Text(mount, "mountPath"), "/") == tokenPath
+}
+
+// workspaces gives the workspaces of a link the names that the Pipeline has for them, or LINK-WORKSPACE if another link of the pod
+// wants the same one in another place.
+func (f *fusion) workspaces(m *member) error {
+	declared := tree.Items(m.Spec(), "workspaces")
+	renamed := map[string]string{}
+	for _, w := range declared {
+		old := tree.Text(w, "name")
+		of := m.Workspace(old)
+		name := of
+		if other := f.workspaceNamed(m, name); other != nil && !sameMount(other, w, of, old) {
+			name = m.Name + "-" + old
+			if f.workspaceNamed(m, name) != nil {
+				return failure.New(failure.Usage, "the workspace %s of %s cannot be called %s in its pod, where there is another one", old, m.Link, name)
+			}
+		}
+		if name != old {
+			if tree.Text(w, "mountPath") == "" {
+				tree.Set(w, "mountPath", tree.String("/workspace/"+old))
+			}
+			tree.Set(w, "name", tree.String(name))
+			renamed[old] = name
+		}
+		if name != of {
+			if f.out.Workspaces == nil {
+				f.out.Workspaces = map[string]string{}
+			}
+			f.out.Workspaces[name] = of
+		}
+	}
+	m.renameWorkspaces(renamed)
+	return nil
+}
+
+// workspaceNamed is a workspace of a link before m.
+func (f *fusion) workspaceNamed(m *member, name string) *yaml.Node {
+	for _, other := range f.members {
+		if other == m {
+			return nil
+		}
+		if w := tree.Named(tree.Items(other.Spec(), "workspaces"), name); w != nil {
+			return w
+		}
+	}
+	return nil
+}
+
+// sameMount reports whether workspace w, called old by its link and of by the Pipeline, is mounted as other is.
+func sameMount(other, w *yaml.Node, of, old string) bool {
+	path := func(n *yaml.Node, name string) string {
+		if p := tree.Text(n, "mountPath"); p != "" {
+			return p
+		}
+		return "/workspace/" + name
+	}
+	return path(other, of) == path(w, old) && tree.Text(other, "readOnly") == tree.Text(w, "readOnly")
+}
+
+func (m *member) renameWorkspaces(renamed map[string]string) {
+	for _, c := range m.containers() {
+		for _, usage := range tree.Items(c, "workspaces") {
+			if name := renamed[tree.Text(usage, "name")]; name != "" {
+				tree.Set(usage, "name", tree.String(name))
+			}
+		}
+	}
+	tree.Rewrite(m.Spec(), func(text string) []string {
+		return []string{variable.Rewrite(text, func(v variable.Variable) (string, bool) {
+			name := renamed[v.Name(0)]
+			if v.Kind != variable.Workspaces || name == "" {
+				return "", false
+			}
+			v.Parts[0].Text = name
+			return v.String(), true
+		})}
+	})
+}
+
+// declaredWorkspaces are the workspaces of the pod, each once: optional if it is that for all links.
+func (f *fusion) declaredWorkspaces() []*yaml.Node {
+	var out []*yaml.Node
+	for _, m := range f.members {
+		for _, w := range tree.Items(m.Spec(), "workspaces") {
+			first := tree.Named(out, tree.Text(w, "name"))
+			if first == nil {
+				out = append(out, w)
+			} else if tree.Text(w, "optional") != "true" {
+				tree.Delete(first, "optional")
+			}
+		}
+	}
+	return out
+}
