@@ -78,7 +78,7 @@ func TestStepErrors(t *testing.T) {
 	}{
 		"no FROM":         {"# x", nil, 3, "no base image specified in Dockerfile"},
 		"/v1":             {"FROM x", []string{"--registry-uri", "r/v1"}, 2, "Invalid API version requested in URI"},
-		"secret":          {"FROM x", []string{"--registry-secret-dir", "/does/not/exist"}, 5, "/does/not/exist"},
+		"secret":          {"FROM x", []string{"--registry-secret-dir", "."}, 5, "registry secret . holds none of"},
 		"base-digest":     {"FROM x", []string{"--base-digest", "x"}, 2, "is not REF=DIGEST"},
 		"other registry":  {"FROM quay.io/x", []string{"--source-registry-uri", "r"}, 3, "bases must come from r"},
 		"malformed /v2/x": {"FROM x", []string{"--source-registry-uri", "r/v2/x"}, 2, "invalid registry URI"},

@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 
 	"github.com/osbs-tekton/osbs/pkg/dockerfile"
+	"github.com/osbs-tekton/osbs/pkg/dockerfile/pinned"
 	"github.com/osbs-tekton/osbs/pkg/failure"
 	"github.com/osbs-tekton/osbs/pkg/registry"
 	"github.com/osbs-tekton/osbs/pkg/step"
@@ -29,7 +30,7 @@ type Options struct {
 	Dockerfile string
 	// DockerfileTarget is the stage to build; empty means the last.
 	DockerfileTarget string
-	// Platform is os/arch[/variant]; empty means linux on this machine's architecture.
+	// Platform is os/arch[/variant], or several of these, separated by commas; empty means linux on this machine's architecture.
 	Platform string
 	// BuildArgs are NAME=VALUE each.
 	BuildArgs []string
@@ -61,7 +62,7 @@ func Run(ctx context.Context, o Options) (workspace.DetectBase, error) {
 // detector is one run, its options checked.
 type detector struct {
 	Options
-	platform  v1.Platform
+	platforms []platform
 	buildArgs map[string]string
 	source    registry.URI
 	home      []string
@@ -77,11 +78,10 @@ func newDetector(o Options) (*detector, error) {
 	if d.Dockerfile == "" {
 		d.Dockerfile = "Dockerfile"
 	}
-	platform, err := parsePlatform(d.Platform)
-	if err != nil {
+	var err error
+	if d.platforms, err = parsePlatforms(d.Platform); err != nil {
 		return nil, err
 	}
-	d.platform = platform
 	for _, arg := range o.BuildArgs {
 		name, value, found := strings.Cut(arg, "=")
 		if !found || name == "" {
@@ -103,6 +103,35 @@ func newDetector(o Options) (*detector, error) {
 	return d, nil
 }
 
+// platform is one that the image is built for.
+type platform struct {
+	// name is as it was asked for.
+	name string
+	v1.Platform
+}
+
+// parsePlatforms reads a list with commas.
+func parsePlatforms(list string) ([]platform, error) {
+	var all []platform
+	for text := range strings.SplitSeq(list, ",") {
+		name := strings.TrimSpace(text)
+		p, err := parsePlatform(name)
+		if err != nil {
+			return nil, err
+		}
+		for _, other := range all {
+			if other.OS == p.OS && other.Architecture == p.Architecture && variant(other.Platform) == variant(p) {
+				return nil, failure.New(failure.Usage, "platform %s is named twice, as %s and %s", p, other.name, name)
+			}
+		}
+		all = append(all, platform{name, p})
+	}
+	if len(all) > maxPlatforms {
+		return nil, failure.New(failure.Usage, "more than %d platforms", maxPlatforms)
+	}
+	return all, nil
+}
+
 // parsePlatform reads os/arch[/variant].
 func parsePlatform(text string) (v1.Platform, error) {
 	p, err := v1.ParsePlatform(text)
@@ -117,26 +146,46 @@ func (d *detector) detect(ctx context.Context) (workspace.DetectBase, error) {
 	if err != nil {
 		return workspace.DetectBase{}, err
 	}
-	found, err := parsed.Bases(dockerfile.Options{Target: d.DockerfileTarget, BuildArgs: d.buildArgs, Platform: d.Platform})
-	if err != nil {
-		return workspace.DetectBase{}, err
-	}
 	if d.puller, err = remote.NewPuller(d.Registry.Remote(ctx)...); err != nil {
 		return workspace.DetectBase{}, failure.New(failure.Internal, "preparing to ask registries: %w", err)
 	}
-	wanted, err := d.plan(found.Bases, parsed.StageNames())
-	if err != nil {
-		return workspace.DetectBase{}, err
+	found := make([]dockerfile.Result, len(d.platforms))
+	var wanted []wanted
+	for i, p := range d.platforms {
+		if found[i], err = parsed.Bases(d.expansion(p)); err != nil {
+			return workspace.DetectBase{}, err
+		}
+		more, err := d.plan(p, found[i].Bases, parsed.StageNames())
+		if err != nil {
+			return workspace.DetectBase{}, err
+		}
+		wanted = append(wanted, more...)
 	}
+	d.warnUnused(wanted)
 	bases, err := d.resolve(ctx, wanted)
 	if err != nil {
 		return workspace.DetectBase{}, err
 	}
-	for _, b := range bases {
-		d.Log.Info("base image", "reference", b.Reference, "digest", b.Digest, "imagestreamtag", b.ImageStreamTag, "parent", b.Parent)
+	record := workspace.DetectBase{Dockerfile: filepath.ToSlash(path), DockerfileTarget: d.DockerfileTarget}
+	for i, p := range d.platforms {
+		own := bases[:len(found[i].Bases)]
+		bases = bases[len(own):]
+		if i == 0 {
+			record.Platform, record.Scratch, record.Bases = p.name, found[i].Scratch, own
+		} else {
+			record.Others = append(record.Others, workspace.PlatformBases{Platform: p.name, Scratch: found[i].Scratch, Bases: own})
+		}
+		for _, b := range own {
+			d.Log.Info("base image", "reference", b.Reference, "digest", b.Digest, "imagestreamtag", b.ImageStreamTag, "parent", b.Parent, "platform", p.name)
+		}
 	}
-	return workspace.DetectBase{
-		Dockerfile: filepath.ToSlash(path), DockerfileTarget: d.DockerfileTarget, Platform: d.Platform,
-		Scratch: found.Scratch, Bases: bases,
-	}, nil
+	if err := pinned.Write(d.Workspace, parsed, record, d.buildArgs); err != nil {
+		d.Log.Warn("there is no Dockerfile.pinned, which only other engines than the build stage need", "reason", err)
+	}
+	return record, nil
+}
+
+// expansion is what the Dockerfile is expanded with for a platform.
+func (d *detector) expansion(p platform) dockerfile.Options {
+	return dockerfile.Options{Target: d.DockerfileTarget, BuildArgs: d.buildArgs, Platform: p.name}
 }

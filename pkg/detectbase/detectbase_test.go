@@ -208,6 +208,58 @@ func TestPlatforms(t *testing.T) {
 	}
 }
 
+// TestSeveralPlatforms pins the bases of each platform, an index to one digest, and a Dockerfile for engines that know no records.
+func TestSeveralPlatforms(t *testing.T) {
+	r := registrytest.Start(t, registrytest.Options{})
+	amd64, arm64 := newImage(t, "amd64", []string{"A=1"}, nil), newImage(t, "arm64", []string{"A=2"}, nil)
+	index := newIndex(t, map[string]v1.Image{"linux/amd64": amd64, "linux/arm64": arm64})
+	r.Push(t, "multi:1", index)
+	ws := workspaceWith(t, "Dockerfile", "FROM "+r.Host+"/multi:1\nCOPY --from="+r.Host+"/multi:1 /x /x\n")
+	got, err := detectbase.Run(t.Context(), detectbase.Options{Workspace: ws, Registry: newClient(t, r.Options()), Platform: "linux/arm64, linux/amd64"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"linux/arm64", "linux/amd64"}, got.Platforms()); diff != "" {
+		t.Errorf("platforms (-want +got):\n%s", diff)
+	}
+	for platform, img := range map[string]v1.Image{"linux/amd64": amd64, "linux/arm64": arm64} {
+		one, err := got.For(platform)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if b := one.Bases[0]; one.Platform != platform || len(one.Bases) != 1 || b.Digest != digest(t, index) || b.ManifestDigest != digest(t, img) || !b.Parent {
+			t.Errorf("%s: %+v", platform, one)
+		}
+	}
+	if all := got.AllBases(); len(all) != 1 {
+		t.Errorf("all bases: %+v", all)
+	}
+	text, err := os.ReadFile(ws.PinnedDockerfile())
+	pinned := r.Host + "/multi@" + digest(t, index)
+	if want := "FROM " + pinned + "\nCOPY --from=" + pinned + " /x /x\n"; err != nil || string(text) != want {
+		t.Errorf("Dockerfile.pinned is %q (%v), want %q", text, err, want)
+	}
+}
+
+// TestBasesOfPlatformsDiffer: no one Dockerfile.pinned can serve both, which is no reason to fail.
+func TestBasesOfPlatformsDiffer(t *testing.T) {
+	r := registrytest.Start(t, registrytest.Options{})
+	for _, arch := range []string{"amd64", "arm64"} {
+		r.Push(t, "base-"+arch+":1", newImage(t, arch, nil, nil))
+	}
+	ws := workspaceWith(t, "Dockerfile", "FROM "+r.Host+"/base-$TARGETARCH:1\n")
+	got, err := detectbase.Run(t.Context(), detectbase.Options{Workspace: ws, Registry: newClient(t, r.Options()), Platform: "linux/amd64,linux/arm64"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if all := got.AllBases(); len(all) != 2 || all[1].Reference != r.Host+"/base-arm64:1" {
+		t.Errorf("all bases: %+v", all)
+	}
+	if _, err := os.Stat(ws.PinnedDockerfile()); !os.IsNotExist(err) {
+		t.Errorf("Dockerfile.pinned: %v", err)
+	}
+}
+
 // TestErrors has the bad inputs, each with its message and kind.
 func TestErrors(t *testing.T) {
 	r := registrytest.Start(t, registrytest.Options{})

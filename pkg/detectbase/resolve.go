@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/osbs-tekton/osbs/pkg/dockerfile"
@@ -22,6 +23,8 @@ const jobs = 4
 // wanted is a base that is to be resolved.
 type wanted struct {
 	dockerfile.Base
+	// platform is the one that it is resolved for.
+	platform v1.Platform
 	// ref is what is asked of the registry: the tag, or the digest that the Dockerfile or the event names.
 	ref name.Reference
 	// resolved is the reference with everything spelled out.
@@ -31,26 +34,37 @@ type wanted struct {
 }
 
 // plan says, for every base, what the registry will be asked. stages are all stages' names, for hints.
-func (d *detector) plan(bases []dockerfile.Base, stages []string) ([]wanted, error) {
+func (d *detector) plan(p platform, bases []dockerfile.Base, stages []string) ([]wanted, error) {
 	plan := make([]wanted, 0, len(bases))
-	unused := maps.Clone(d.BaseDigests)
 	for _, b := range bases {
 		w, err := d.want(b)
 		if err != nil {
 			return nil, err
 		}
-		w.stages = stages
-		for _, key := range []string{b.Reference, w.resolved, w.tag} {
-			if _, ok := unused[key]; ok && key != "" {
-				delete(unused, key)
+		w.stages, w.platform = stages, p.Platform
+		if b.Platform != "" {
+			if w.platform, err = parsePlatform(b.Platform); err != nil {
+				return nil, failure.New(failure.InvalidInput, "Dockerfile line %d: %w", b.Line, err)
 			}
 		}
 		plan = append(plan, w)
 	}
+	return plan, nil
+}
+
+// warnUnused tells of digests that were given for images that the Dockerfile does not use.
+func (d *detector) warnUnused(plan []wanted) {
+	unused := maps.Clone(d.BaseDigests)
+	for _, w := range plan {
+		for _, key := range []string{w.Reference, w.resolved, w.tag} {
+			if key != "" {
+				delete(unused, key)
+			}
+		}
+	}
 	for _, ref := range slices.Sorted(maps.Keys(unused)) {
 		d.Log.Warn("the Dockerfile does not use a base image whose digest was given", "reference", ref, "digest", unused[ref])
 	}
-	return plan, nil
 }
 
 func (d *detector) want(b dockerfile.Base) (wanted, error) {
@@ -133,15 +147,7 @@ func (d *detector) resolve(ctx context.Context, plan []wanted) ([]workspace.Base
 
 // pin makes the record of a base of what was fetched.
 func (d *detector) pin(ctx context.Context, w wanted, img *image) (workspace.Base, error) {
-	platform := d.platform
-	if w.Platform != "" {
-		p, err := parsePlatform(w.Platform)
-		if err != nil {
-			return workspace.Base{}, failure.New(failure.InvalidInput, "Dockerfile line %d: %w", w.Line, err)
-		}
-		platform = p
-	}
-	manifest, config, err := d.forPlatform(ctx, w, img, platform)
+	manifest, config, err := d.forPlatform(ctx, w, img, w.platform)
 	if err != nil {
 		return workspace.Base{}, err
 	}

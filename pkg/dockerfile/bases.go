@@ -47,21 +47,26 @@ type Base struct {
 // Bases finds the images that building the target needs: those of FROM, COPY --from and RUN --mount=from in every stage that takes
 // part. All errors are failure.InvalidInput and name the line.
 func (f *File) Bases(o Options) (Result, error) {
+	result, _, err := f.bases(o)
+	return result, err
+}
+
+func (f *File) bases(o Options) (Result, []use, error) {
 	e, err := newEvaluator(f, o)
 	if err != nil {
-		return Result{}, err
+		return Result{}, nil, err
 	}
 	target, err := f.target(o.Target)
 	if err != nil {
-		return Result{}, err
+		return Result{}, nil, err
 	}
 	c := collector{evaluator: e, needed: map[int]bool{target: true}, parents: map[int]parent{}, ends: map[int]scope{}}
 	if err := c.collect(); err != nil {
-		return Result{}, err
+		return Result{}, nil, err
 	}
 	result := Result{Bases: c.bases(target), Target: f.stages[target].id()}
 	result.Scratch = c.root(target).image == scratch
-	return result, nil
+	return result, c.uses, nil
 }
 
 // parent is what a stage is built on: an earlier stage, an image, or scratch.
@@ -76,6 +81,7 @@ type collector struct {
 	*evaluator
 	needed map[int]bool
 	found  []Base
+	uses   []use
 	// parents of the needed stages, and of those that were looked at for their variables.
 	parents map[int]parent
 	// ends are the variables at the end of a stage.
@@ -309,6 +315,7 @@ func (c *collector) take(index int, node *parser.Node, flag, source string) erro
 	if err != nil {
 		return failure.WithHint(lineError(node.StartLine, "%s names neither a stage nor an image: %w", clip(flag), err), "%s", c.earlier(index))
 	}
+	c.uses = append(c.uses, use{node: node, word: flag, reference: source})
 	c.add(Base{Reference: source, Stages: []string{c.file.stages[index].id()}, Line: node.StartLine})
 	if len(c.found) > MaxBases {
 		return lineError(node.StartLine, "more than %d images to take from", MaxBases)
@@ -362,6 +369,7 @@ func (c *collector) bases(target int) []Base {
 		if !ok || p.stage >= 0 || p.image == scratch {
 			continue
 		}
+		c.uses = append(c.uses, use{node: s.from, word: s.image, reference: p.image})
 		c.add(Base{Reference: p.image, Platform: p.platform, Stages: []string{s.id()}, Parent: own[i], From: true, Line: s.line})
 	}
 	slices.SortStableFunc(c.found, func(a, b Base) int { return a.Line - b.Line })

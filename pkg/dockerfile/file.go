@@ -34,6 +34,7 @@ const (
 
 // File is a parsed Dockerfile.
 type File struct {
+	text     []byte
 	escape   rune
 	metaArgs []*parser.Node
 	stages   []stage
@@ -45,6 +46,8 @@ type stage struct {
 	// name is lower case, empty without AS.
 	name string
 	line int
+	// from is the FROM itself.
+	from *parser.Node
 	// image and platform are as written, not expanded.
 	image, platform string
 	body            []*parser.Node
@@ -77,7 +80,7 @@ func Parse(r io.Reader) (*File, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &File{escape: result.EscapeToken}
+	f := &File{text: data, escape: result.EscapeToken}
 	for _, node := range result.AST.Children {
 		if err := f.add(node); err != nil {
 			return nil, err
@@ -139,7 +142,7 @@ func (f *File) add(node *parser.Node) error {
 }
 
 func (f *File) addStage(node *parser.Node) error {
-	s := stage{index: len(f.stages), line: node.StartLine}
+	s := stage{index: len(f.stages), line: node.StartLine, from: node}
 	if s.index == MaxStages {
 		return lineError(node.StartLine, "more than %d stages", MaxStages)
 	}

@@ -3,10 +3,12 @@
 package prepare
 
 import (
+	"bytes"
 	"context"
 	"strings"
 
 	"github.com/osbs-tekton/osbs/pkg/dockerfile"
+	"github.com/osbs-tekton/osbs/pkg/dockerfile/pinned"
 	"github.com/osbs-tekton/osbs/pkg/failure"
 	"github.com/osbs-tekton/osbs/pkg/git"
 	"github.com/osbs-tekton/osbs/pkg/giturl"
@@ -131,18 +133,29 @@ func (p *preparation) run(ctx context.Context) (workspace.Prepare, error) {
 			return record, err
 		}
 	}
-	if record.Labels, err = p.labels(text); err != nil {
+	f, err := dockerfile.Parse(bytes.NewReader(text))
+	if err != nil {
+		return record, err
+	}
+	if record.Bump != nil {
+		p.pin(f)
+	}
+	if record.Labels, err = p.labels(f); err != nil {
 		return record, err
 	}
 	return record, labels.Check(record.Labels, p.Isolated)
 }
 
-// labels are those that the image will have of the Dockerfile and of the options.
-func (p *preparation) labels(text []byte) (map[string]string, error) {
-	f, err := dockerfile.Parse(strings.NewReader(string(text)))
-	if err != nil {
-		return nil, err
+// pin writes the bumped Dockerfile with pinned bases in place of the one that detect-base left.
+func (p *preparation) pin(f *dockerfile.File) {
+	o, _ := p.expansion()
+	if err := pinned.Write(p.Workspace, f, p.bases, o.BuildArgs); err != nil {
+		p.Log.Warn("there is no Dockerfile.pinned, which only other engines than the build stage need", "reason", err)
 	}
+}
+
+// labels are those that the image will have of the Dockerfile and of the options.
+func (p *preparation) labels(f *dockerfile.File) (map[string]string, error) {
 	o, env := p.expansion()
 	all, err := f.Labels(o, env)
 	if err != nil {

@@ -179,6 +179,9 @@ func checkBump(t *testing.T, o Options, got workspace.Prepare, base string) {
 	if diff := cmp.Diff(bumped, string(text)); diff != "" {
 		t.Errorf("Dockerfile differs (-want +got):\n%s", diff)
 	}
+	if pinned, err := os.ReadFile(o.Workspace.PinnedDockerfile()); err != nil || !strings.Contains(string(pinned), "10.el7") {
+		t.Errorf("Dockerfile.pinned: %q, %v", pinned, err)
+	}
 	git := func(args ...string) string { return gittest.RunIn(t, source, args...) }
 	if out := git("status", "--porcelain"); out != "" {
 		t.Errorf("git status: %s", out)

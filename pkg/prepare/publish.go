@@ -18,15 +18,18 @@ const maxPushes = 5
 
 // Publish pushes the bump commit that Run made, after the build has succeeded. Without a bump, or when it is on the branch already,
 // it does nothing. When the branch has moved since, and nobody else touched the release, the bump is merged into the new head, so
-// that the commit that was built is on the branch; else it is a Conflict.
+// that the commit that was built is on the branch; else it is a Conflict. A build without the prepare stage has no bump.
 func Publish(ctx context.Context, o Options) (workspace.Prepare, error) {
+	record, err := workspace.Read[workspace.Prepare](o.Workspace)
+	if failure.KindOf(err) == failure.NotFound {
+		return record, nil
+	}
+	if err != nil || record.Bump == nil || record.Bump.Pushed {
+		return record, err
+	}
 	p, err := o.start()
 	if err != nil {
 		return workspace.Prepare{}, err
-	}
-	record, err := workspace.Read[workspace.Prepare](o.Workspace)
-	if err != nil || record.Bump == nil || record.Bump.Pushed {
-		return record, err
 	}
 	if err := p.publish(ctx, record); err != nil {
 		return record, err

@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/google/renameio/v2"
 
@@ -25,6 +26,16 @@ func (d Dir) Source() string { return filepath.Join(string(d), "source") }
 // Image is the OCI image layout that the build stage writes. Blobs of the base's layers may be absent from it: Build says which
 // layers are the base's own, and push takes those from the base's repository.
 func (d Dir) Image() string { return filepath.Join(string(d), "image") }
+
+// Platform is the part of the workspace that belongs to one of several platforms: the build for it leaves its record and its layout
+// there. A build for one platform only uses the workspace itself.
+func (d Dir) Platform(platform string) Dir {
+	return Dir(filepath.Join(string(d), "platforms", filepath.Base(strings.ReplaceAll(platform, "/", "-"))))
+}
+
+// PinnedDockerfile is where detect-base leaves the Dockerfile with each base replaced by its digest, for other engines than the build
+// stage.
+func (d Dir) PinnedDockerfile() string { return filepath.Join(string(d), "Dockerfile.pinned") }
 
 // Manifests holds manifests and configurations of bases, as the registry served them; a file is named by Blob.
 func (d Dir) Manifests() string { return filepath.Join(string(d), "bases") }
