@@ -24,9 +24,11 @@ type program struct {
 	stdoutTTY, stderrTTY bool
 	getenv               func(string) string
 	home                 string
-	version              string
-	userName             func() string
-	now                  func() time.Time
+	// builtIn is the instance that is used when nobody names one.
+	builtIn  string
+	version  string
+	userName func() string
+	now      func() time.Time
 	// given has the flags of the command line, by their first names; those that come from the environment are not among them.
 	given map[string]bool
 	// shown says that stdout has a document already.

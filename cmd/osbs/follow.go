@@ -16,8 +16,8 @@ import (
 // cancelTimeout bounds how long a cancelled build may take to end.
 const cancelTimeout = 20 * time.Second
 
-// follow shows a build of this process, and the rebuilds that it causes, until all have ended, and returns their last states. When
-// ctx ends, they are cancelled.
+// follow shows a build, and the rebuilds that it causes, until all have ended, and returns their last states. When ctx ends before,
+// they are left: see leave.
 func (s *session) follow(ctx context.Context, created osbs.Build, lines report.LogLines) (osbs.Build, []osbs.Build) {
 	running := context.WithoutCancel(ctx)
 	follower := s.follower(running, created, lines)
@@ -31,9 +31,7 @@ func (s *session) follow(ctx context.Context, created osbs.Build, lines report.L
 			}
 		})
 	}
-	if err := s.Wait(ctx); err != nil {
-		s.cancelFamily(running, created)
-	}
+	s.await(ctx, created)
 	build, rebuilds := created, s.rebuilds(running, created)
 	if b, err := s.Get(running, created.Name); err == nil {
 		build = *b
@@ -47,6 +45,17 @@ func (s *session) follow(ctx context.Context, created osbs.Build, lines report.L
 	stop()
 	group.Wait()
 	return build, rebuilds
+}
+
+// await returns when the build and what it causes have ended, or nobody waits for them any more.
+func (s *session) await(ctx context.Context, created osbs.Build) {
+	switch err := s.Wait(ctx); {
+	case err == nil:
+	case ctx.Err() != nil:
+		s.leave(context.WithoutCancel(ctx), created)
+	default:
+		s.warn("the build cannot be watched any more: " + err.Error())
+	}
 }
 
 func (s *session) follower(ctx context.Context, created osbs.Build, lines report.LogLines) *report.Follower {
@@ -135,7 +144,7 @@ func (s *session) followRebuilds(ctx context.Context, since osbs.Build) []osbs.B
 	watching, stop := context.WithCancel(running)
 	var group sync.WaitGroup
 	group.Go(func() { s.watchFamily(watching, since, follower) })
-	if err := s.Wait(ctx); err != nil {
+	if err := s.Wait(ctx); err != nil && s.config.IsLocal() {
 		s.cancelFamily(running, since)
 	}
 	rebuilds := s.rebuilds(running, since)

@@ -6,15 +6,20 @@ import (
 	"context"
 	"os"
 	"os/user"
+	"path/filepath"
 	"time"
 
 	"golang.org/x/term"
 
 	"github.com/osbs-tekton/osbs/pkg/build/engine"
+	"github.com/osbs-tekton/osbs/pkg/osbsconf"
 )
 
 // version is set when the program is linked.
 var version string //nolint:gochecknoglobals // the linker writes it, nobody else
+
+// tknPlugin is what the program is called as a plugin of tkn, whose users mean kubectl's current context.
+const tknPlugin = "tkn-osbs"
 
 func main() {
 	engine.Main() // returns unless this process is a part of a build
@@ -28,6 +33,12 @@ func realMain() int {
 	p := &program{
 		stdout: os.Stdout, stderr: os.Stderr, getenv: os.Getenv, home: home, version: version, now: time.Now,
 		stdoutTTY: isTerminal(os.Stdout), stderrTTY: isTerminal(os.Stderr), userName: currentUser,
+	}
+	if filepath.Base(os.Args[0]) == tknPlugin {
+		p.builtIn = osbsconf.Cluster
+	}
+	if isTerminal(os.Stdin) {
+		p.stdin = os.Stdin
 	}
 	return p.run(ctx, os.Args[1:])
 }

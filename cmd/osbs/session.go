@@ -88,6 +88,7 @@ func (p *program) configure(c *cli.Context) (*osbsconf.Config, error) {
 	}
 	config, warnings, err := osbsconf.Load(osbsconf.Options{
 		Path: c.String(flagConfig), Instance: c.String(flagInstance), Flags: flags, Getenv: p.getenv, Home: p.home,
+		BuiltIn: p.builtIn,
 	})
 	for _, w := range warnings {
 		p.warn(w)

@@ -23,14 +23,17 @@ func WithLog(log *slog.Logger) Option { return func(c *local.Config) { c.Log = l
 // WithProgress has the progress of builds shown by p, besides their logs.
 func WithProgress(p progress.Reporter) Option { return func(c *local.Config) { c.Progress = p } }
 
-// Open opens the instance of conf, as osbsconf.Load returned it. name, if not empty, must be that instance's. Close what it returns.
+// Open opens the instance of conf: the local one, or one on a cluster, as osbsconf.Load returned it. name, if not empty, must be that instance's. Close what it returns.
 func Open(ctx context.Context, conf *osbsconf.Config, name string, options ...Option) (osbs.Instance, error) {
 	if name != "" && name != conf.Instance {
 		return nil, failure.New(failure.Internal, "the settings are those of instance %q, not of %q", conf.Instance, name)
 	}
 	if !conf.IsLocal() {
-		return nil, failure.WithHint(failure.New(failure.Usage, "instance %q is a cluster, where builds are PipelineRuns, not builds of this program", conf.Instance),
-			"start them there with tkn pipeline start, or build on this machine with --instance %s", osbsconf.Local)
+		c := local.Config{Log: slog.New(slog.DiscardHandler)}
+		for _, option := range options {
+			option(&c)
+		}
+		return openCluster(conf, c.Log)
 	}
 	c, err := Local(conf)
 	if err != nil {

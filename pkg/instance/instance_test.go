@@ -1,6 +1,7 @@
 package instance_test
 
 import (
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -8,6 +9,7 @@ import (
 	"github.com/osbs-tekton/osbs/pkg/instance"
 	"github.com/osbs-tekton/osbs/pkg/local"
 	"github.com/osbs-tekton/osbs/pkg/osbsconf"
+	"github.com/osbs-tekton/osbs/pkg/tekton"
 )
 
 func TestOpen(t *testing.T) {
@@ -27,9 +29,22 @@ func TestOpen(t *testing.T) {
 	}
 }
 
-func TestOpenRefusesCluster(t *testing.T) {
+func TestOpenCluster(t *testing.T) {
+	conf := &osbsconf.Config{Instance: "production", OpenshiftURL: "https://api.example.com:6443", Token: "t", Namespace: "builds", Pipeline: "osbs"}
+	i, err := instance.Open(t.Context(), conf, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, ok := i.(*tekton.Instance); !ok {
+		t.Errorf("the instance is a %T", i)
+	}
+}
+
+func TestOpenNeedsCluster(t *testing.T) {
+	t.Setenv("KUBECONFIG", filepath.Join(t.TempDir(), "none"))
+	t.Setenv("KUBERNETES_SERVICE_HOST", "")
 	_, err := instance.Open(t.Context(), &osbsconf.Config{Instance: "production"}, "")
-	if failure.KindOf(err) != failure.Usage || !strings.Contains(err.Error(), `"production" is a cluster`) || !strings.Contains(err.Error(), "--instance local") {
+	if failure.KindOf(err) != failure.Usage || !strings.Contains(err.Error(), "kubeconfig") {
 		t.Errorf("error: %v", err)
 	}
 }

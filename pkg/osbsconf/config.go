@@ -9,6 +9,9 @@ import (
 const (
 	// Local is the instance that is built in; a section [local] adjusts it.
 	Local = "local"
+	// Cluster is the other instance that is built in: the cluster and namespace of kubectl's current context. A section [cluster]
+	// adjusts it.
+	Cluster = "cluster"
 	// General is the section whose settings are those of every instance.
 	General = "general"
 	// Default is the instance that OSBS used when none was named. It is used here, too, if there is such a section.
@@ -37,6 +40,8 @@ type Config struct {
 	ClientKey    string
 	CAFile       string
 	VerifySSL    bool
+	// Pipeline is the name that the generator gave to the Pipeline and to all that belongs to it.
+	Pipeline string
 
 	// What osbs build takes when its flags do not say otherwise.
 	GitURL       string
@@ -112,5 +117,5 @@ func (c *Config) Secrets() []string {
 
 // defaults are the settings when nobody says anything else.
 func defaults() Config {
-	return Config{VerifySSL: true, LayerCache: true}
+	return Config{VerifySSL: true, LayerCache: true, Pipeline: "osbs"}
 }

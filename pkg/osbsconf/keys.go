@@ -61,6 +61,7 @@ func keys() []key {
 		{name: "client_key", scope: onCluster, set: path(func(c *Config) *string { return &c.ClientKey })},
 		{name: "ca_file", scope: onCluster, set: path(func(c *Config) *string { return &c.CAFile })},
 		{name: "verify_ssl", scope: onCluster, set: boolean(func(c *Config) *bool { return &c.VerifySSL })},
+		{name: "pipeline", scope: onCluster, set: text(func(c *Config) *string { return &c.Pipeline })},
 
 		{name: "git_url", set: text(func(c *Config) *string { return &c.GitURL })},
 		{name: "git_branch", set: text(func(c *Config) *string { return &c.GitBranch })},

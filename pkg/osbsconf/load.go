@@ -29,8 +29,10 @@ const (
 type Options struct {
 	// Path is the file; empty means ~/.osbs.conf, else /etc/osbs.conf, else none.
 	Path string
-	// Instance is the section; empty means what [general] names, else [default] if there is one, else the local instance.
+	// Instance is the section; empty means what [general] names, else [default] if there is one, else BuiltIn.
 	Instance string
+	// BuiltIn is the instance that is used when nobody names one: Local, which is also meant if it is empty, or Cluster.
+	BuiltIn string
 	// Flags are the settings that were given on the command line, by key.
 	Flags map[string]string
 	// Getenv is os.Getenv; nil means that there is no environment.
@@ -142,19 +144,21 @@ func (o Options) instance(f file) (string, error) {
 		name = general.Keys[instanceKey].Value
 	case f.Sections[Default] != nil:
 		name = Default
+	case o.BuiltIn != "":
+		name = o.BuiltIn
 	default:
 		name = Local
 	}
-	if name == Local || f.Sections[name] != nil && name != General && name != configparser.DefaultSection {
+	if name == Local || name == Cluster || f.Sections[name] != nil && name != General && name != configparser.DefaultSection {
 		return name, nil
 	}
 	if f.name == "" {
 		return "", failure.WithHint(failure.New(failure.Usage, "there is no instance %.60q: there is no osbs.conf", name),
-			"write ~/%s with a section [%.60s], or leave --instance out for the local instance", userFile, name)
+			"write ~/%s with a section [%.60s], or name one that is built in: %s (this machine) or %s (the current context of kubectl)", userFile, name, Local, Cluster)
 	}
-	known := []string{Local}
+	known := []string{Local, Cluster}
 	for _, s := range f.Order {
-		if s != General && s != configparser.DefaultSection && s != Local {
+		if s != General && s != configparser.DefaultSection && s != Local && s != Cluster {
 			known = append(known, s)
 		}
 	}

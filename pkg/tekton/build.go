@@ -13,6 +13,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"knative.dev/pkg/apis"
 
+	"github.com/osbs-tekton/osbs/pkg/event"
 	"github.com/osbs-tekton/osbs/pkg/failure"
 	"github.com/osbs-tekton/osbs/pkg/osbs"
 	"github.com/osbs-tekton/osbs/pkg/step"
@@ -40,12 +41,12 @@ const (
 // buildOf is the build that a PipelineRun and its TaskRuns are.
 func buildOf(run *v1.PipelineRun, tasks []v1.TaskRun) osbs.Build {
 	b := osbs.Build{
-		Name: run.Name, BuildConfig: run.Labels[LabelBuildConfig], Request: requestOf(run), CausedBy: run.Annotations[AnnotationCausedBy],
-		Autorebuild: paramOf(run, "is-autorebuild") == "true" || run.Labels[LabelAutorebuild] == "true",
+		Name: run.Name, BuildConfig: run.Labels[event.LabelBuildConfig], Request: requestOf(run), CausedBy: run.Annotations[event.AnnotationCausedBy],
+		Autorebuild: paramOf(run, "is-autorebuild") == "true" || run.Labels[event.LabelAutorebuild] == "true",
 		Created:     run.CreationTimestamp.UTC(), Started: instant(run.Status.StartTime), Finished: instant(run.Status.CompletionTime),
 	}
 	// The annotation was written by whoever started the build; one that is malformed explains nothing.
-	_ = json.Unmarshal([]byte(run.Annotations[AnnotationReasons]), &b.Reasons)
+	_ = json.Unmarshal([]byte(run.Annotations[event.AnnotationReasons]), &b.Reasons)
 	sortTaskRuns(tasks)
 	b.Stages = stagesOf(tasks)
 	setResults(&b, run, tasks)

@@ -4,13 +4,14 @@ import (
 	"context"
 
 	v1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"knative.dev/pkg/apis"
 
 	"github.com/osbs-tekton/osbs/pkg/failure"
+	"github.com/osbs-tekton/osbs/pkg/imageimport"
 	"github.com/osbs-tekton/osbs/pkg/osbs"
+	"github.com/osbs-tekton/osbs/pkg/step"
 	"github.com/osbs-tekton/osbs/pkg/workspace"
 )
 
@@ -44,27 +45,14 @@ func (i *Instance) Cancel(ctx context.Context, name string) error {
 	return ctx.Err()
 }
 
-// refuseWhilePaused is an error while builds are paused.
-func (i *Instance) refuseWhilePaused(ctx context.Context) error {
-	name := i.conf.Name + pausedSuffix
-	paused, err := i.conf.Kubernetes.CoreV1().ConfigMaps(i.conf.Namespace).Get(ctx, name, metav1.GetOptions{})
-	switch {
-	case apierrors.IsNotFound(err):
-		return nil
-	case err != nil:
-		return classify("reading ConfigMap "+name, err)
-	}
-	return failure.WithHint(failure.New(failure.Conflict, "builds are paused in namespace %s since %s", i.conf.Namespace, paused.CreationTimestamp.UTC().Format("2006-01-02 15:04 UTC")),
-		"osbs resume-builds ends that")
-}
-
 // Plan implements osbs.Instance.
 func (i *Instance) Plan(context.Context, osbs.Request) (*osbs.Plan, error) {
-	return nil, failure.WithHint(failure.New(failure.Usage, "what a build would do cannot be told for a cluster: its repository and registries are reached from there only"),
+	return nil, failure.WithHint(failure.New(failure.Usage, "what a build would do cannot be told for a cluster: its repository and registries may be reached from there only"),
 		"see what the local instance says: osbs build --instance local --dry-run")
 }
 
 // ImportImage implements osbs.Instance.
 func (i *Instance) ImportImage(ctx context.Context, imageStream, tag string) (*workspace.Import, error) {
-	return nil, failure.New(failure.Internal, "import of %s:%s", imageStream, tag)
+	tags, err := imageimport.ImportImage(ctx, step.Env{Log: i.conf.Log}.WithDefaults(), i.conf.ImageStreams, imageStream, tag)
+	return &workspace.Import{ImageStream: imageStream, Tags: tags}, err
 }

@@ -25,7 +25,9 @@ const (
 )
 
 // patience is how often the log of a container that has begun is asked for before it is given up: for about five minutes.
-func patience() retry.Policy { return retry.Policy{Attempts: 66, First: 50 * time.Millisecond, Max: 5 * time.Second} }
+func patience() retry.Policy {
+	return retry.Policy{Attempts: 66, First: 50 * time.Millisecond, Max: 5 * time.Second}
+}
 
 // containerLog copies the log of one container. The kubelet gives each line its time; after a connection that broke, the log is read
 // again from the second of the last line, and the lines that have been copied are left out.

@@ -18,6 +18,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/osbs-tekton/osbs/pkg/buildconfig"
+	"github.com/osbs-tekton/osbs/pkg/event"
 	"github.com/osbs-tekton/osbs/pkg/failure"
 	"github.com/osbs-tekton/osbs/pkg/giturl"
 	"github.com/osbs-tekton/osbs/pkg/lock"
@@ -112,7 +113,7 @@ func (i *Instance) fill(ctx context.Context, run *v1.PipelineRun, r osbs.Request
 	if run.Labels == nil {
 		run.Labels = map[string]string{}
 	}
-	run.Labels[LabelBuildConfig], run.Labels[LabelAutorebuild] = config, "false"
+	run.Labels[event.LabelBuildConfig], run.Labels[event.LabelAutorebuild] = config, "false"
 	params := maps.Clone(i.conf.Params)
 	if params == nil {
 		params = map[string]string{}

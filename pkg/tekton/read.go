@@ -11,6 +11,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/osbs-tekton/osbs/pkg/event"
 	"github.com/osbs-tekton/osbs/pkg/failure"
 	"github.com/osbs-tekton/osbs/pkg/osbs"
 )
@@ -97,7 +98,7 @@ func (i *Instance) List(ctx context.Context, f osbs.Filter) ([]osbs.Build, error
 
 // isBuild says whether a PipelineRun is a build of this instance.
 func (i *Instance) isBuild(run *v1.PipelineRun) bool {
-	if run.Labels[LabelBuildConfig] != "" {
+	if run.Labels[event.LabelBuildConfig] != "" {
 		return true
 	}
 	return run.Labels[labelPipeline] == i.conf.Name || run.Spec.PipelineRef != nil && run.Spec.PipelineRef.Name == i.conf.Name
@@ -156,14 +157,14 @@ func (i *Instance) Watch(ctx context.Context, name string) iter.Seq2[osbs.Event,
 			return
 		}
 		for {
-			event, err := w.next(ctx)
+			e, err := w.next(ctx)
 			if err != nil {
 				if ctx.Err() == nil {
 					yield(osbs.Event{}, err)
 				}
 				return
 			}
-			if !yield(event, nil) || name != "" && event.Stage == "" && event.Build.State.Ended() {
+			if !yield(e, nil) || name != "" && e.Stage == "" && e.Build.State.Ended() {
 				return
 			}
 		}
