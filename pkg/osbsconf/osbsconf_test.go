@@ -39,7 +39,7 @@ func TestWithoutFile(t *testing.T) {
 	if err != nil || len(warnings) > 0 {
 		t.Fatal(err, warnings)
 	}
-	if diff := cmp.Diff(&Config{Instance: Local, VerifySSL: true, LayerCache: true}, got); diff != "" {
+	if diff := cmp.Diff(&Config{Instance: Local, VerifySSL: true, Pipeline: "osbs", LayerCache: true}, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
@@ -64,6 +64,7 @@ client_cert = c.pem
 client_key = k.pem
 ca_file = ca.pem
 verify_ssl = FALSE
+pipeline = builder
 git_url = https://git.example.com/x
 git_branch = main
 git_commit = abc
@@ -115,6 +116,7 @@ jobs = 3
 		Instance: "prod", File: got.File, Verbose: true,
 		Namespace: "builds", OpenshiftURL: "https://api.example.com:6443", Kubeconfig: "/home/me/kube", Context: "c",
 		Username: "u", Password: "p%ss", Token: "p%ss-token", TokenFile: "/run/token", ClientCert: dir + "/c.pem", ClientKey: dir + "/k.pem", CAFile: dir + "/ca.pem",
+		Pipeline: "builder",
 		GitURL: "https://git.example.com/x", GitBranch: "main", GitCommit: "abc", User: "me", Component: "x", Target: "f42",
 		Architecture: "x86_64", Platform: "linux/amd64", Scratch: true, CPULimit: "500m", MemoryLimit: "4Gi",
 		GitSecret: "git", GitCAFile: dir + "/gca.pem", Submodules: true,
@@ -196,8 +198,8 @@ func TestLookup(t *testing.T) {
 
 func TestErrors(t *testing.T) {
 	for name, c := range map[string]struct{ content, instance, want string }{
-		"no such instance":      {"[a]\n[general]\n[b]\n", "c", "FILE has no section [c]\nhint: instances are: local, a, b"},
-		"general is none":       {"[general]\n", "general", "FILE has no section [general]\nhint: instances are: local"},
+		"no such instance":      {"[a]\n[general]\n[b]\n", "c", "FILE has no section [c]\nhint: instances are: local, cluster, a, b"},
+		"general is none":       {"[general]\n", "general", "FILE has no section [general]\nhint: instances are: local, cluster"},
 		"unknown key":           {"[general]\nregistry_url = x\n", "", "FILE:2: unknown key \"registry_url\" in [general]\nhint: did you mean registry_uri?"},
 		"far from any":          {"[local]\n\nfoo = x\n", "", "FILE:3: unknown key \"foo\" in [local]\nhint: docs/coming-from-osbs.md lists the keys"},
 		"boolean":               {"[general]\nverbose = maybe\n", "", "FILE:2: verbose: \"maybe\" is no boolean: accepted are 0, 1, true, false, yes, no, on and off in any case\nhint: a comment needs a line of its own"},
