@@ -117,7 +117,7 @@ jobs = 3
 		Namespace: "builds", OpenshiftURL: "https://api.example.com:6443", Kubeconfig: "/home/me/kube", Context: "c",
 		Username: "u", Password: "p%ss", Token: "p%ss-token", TokenFile: "/run/token", ClientCert: dir + "/c.pem", ClientKey: dir + "/k.pem", CAFile: dir + "/ca.pem",
 		Pipeline: "builder",
-		GitURL: "https://git.example.com/x", GitBranch: "main", GitCommit: "abc", User: "me", Component: "x", Target: "f42",
+		GitURL:   "https://git.example.com/x", GitBranch: "main", GitCommit: "abc", User: "me", Component: "x", Target: "f42",
 		Architecture: "x86_64", Platform: "linux/amd64", Scratch: true, CPULimit: "500m", MemoryLimit: "4Gi",
 		GitSecret: "git", GitCAFile: dir + "/gca.pem", Submodules: true,
 		RegistryURI:    []registry.URI{{Host: "r1.example.com"}, {Host: "r2.example.com:5000", Insecure: true}},
