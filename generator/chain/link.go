@@ -110,6 +110,27 @@ func (l *Link) Workspace(name string) string {
 	return name
 }
 
+// WorkspaceBinding is a workspace that a link uses: its name in the Task, and in the Pipeline.
+type WorkspaceBinding struct {
+	Name, Of, Description string
+	Optional              bool
+}
+
+// WorkspaceBindings are the workspaces that a link uses, in the order of its Task.
+func (l *Link) WorkspaceBindings() []WorkspaceBinding {
+	var out []WorkspaceBinding
+	for _, w := range tree.Items(l.Spec(), "workspaces") {
+		name := tree.Text(w, "name")
+		out = append(out, WorkspaceBinding{name, l.Workspace(name), tree.Text(w, "description"), tree.Text(w, "optional") == "true"})
+	}
+	if l.Spec() == nil {
+		for _, name := range slices.Sorted(maps.Keys(l.Workspaces)) {
+			out = append(out, WorkspaceBinding{Name: name, Of: l.Workspaces[name]})
+		}
+	}
+	return out
+}
+
 // Clone is a copy of the link that shares no tree with it.
 func (l *Link) Clone() *Link {
 	c := *l

@@ -3,6 +3,7 @@ package chain
 import (
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 
 	"sigs.k8s.io/kustomize/kyaml/yaml"
@@ -153,7 +154,14 @@ func (l *Link) MountWorkspace(name string, volume *yaml.Node) {
 	}
 	dir := firstOf(tree.Text(workspace, "mountPath"), "/workspace/"+name)
 	readOnly := tree.Text(workspace, "readOnly") == "true"
-	containers := append(tree.Items(spec, "steps"), tree.Items(spec, "sidecars")...)
+	containers := slices.Concat(tree.Items(spec, "steps"), tree.Items(spec, "sidecars"))
+	volume = tree.Clone(volume)
+	for other := volume; other != nil; { // a Task may have a volume of this name, and of another kind
+		if other = tree.Named(tree.Items(spec, "volumes"), tree.Text(volume, "name")); other == nil || tree.Equal(other, volume) {
+			break
+		}
+		tree.Set(volume, "name", tree.String(tree.Text(volume, "name")+"-volume"))
+	}
 	isolated := false
 	for _, container := range containers {
 		isolated = isolated || tree.Named(tree.Items(container, "workspaces"), name) != nil
@@ -171,7 +179,7 @@ func (l *Link) MountWorkspace(name string, volume *yaml.Node) {
 	}
 	tree.Rewrite(tree.Get(spec, "stepTemplate"), func(text string) []string { return []string{workspaceVariables(text, name, dir, volume)} })
 	tree.SetItems(spec, "workspaces", without(declared, workspace))
-	addVolume(spec, tree.Clone(volume))
+	addVolume(spec, volume)
 }
 
 func without(items []*yaml.Node, item *yaml.Node) []*yaml.Node {

@@ -35,6 +35,8 @@ type fusion struct {
 	out     *chain.Link
 	// claims are the params of the pod.
 	claims []*claim
+	// directory is the volume that serves as the shared workspace, if this pod has all links which use it.
+	directory string
 }
 
 // fuse makes one link of the links of a pod.
@@ -48,7 +50,13 @@ func (a *arrangement) fuse(p *pod, settings chain.Pod) (*chain.Link, error) {
 		}
 		f.members = append(f.members, &member{Link: l.Clone(), api: usesAPI(withDefaults(l.Pod, a.chain.Pod)), written: map[string]stepResult{}})
 	}
+	if a.inside == p {
+		f.directory = f.freeVolume()
+	}
 	for _, m := range f.members {
+		if f.directory != "" {
+			mountShared(m.Link, f.directory)
+		}
 		if err := f.workspaces(m); err != nil {
 			return nil, err
 		}

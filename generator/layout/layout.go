@@ -49,7 +49,6 @@ func Arrange(c *chain.Chain, l config.Layout) error {
 			c.Results[i].Link, c.Results[i].Of = home.name, r.Link+"-"+r.Of
 		}
 	}
-	emptyDir(c)
 	return nil
 }
 
@@ -61,6 +60,8 @@ type arrangement struct {
 	home map[string]*pod
 	// needed are the results that something outside of the link's pod refers to.
 	needed map[chain.Reference]bool
+	// inside is the pod that has all links which use the shared workspace: a directory of it serves. It is nil if several pods have them.
+	inside *pod
 }
 
 func newArrangement(c *chain.Chain, pods []*pod) *arrangement {
@@ -77,6 +78,7 @@ func newArrangement(c *chain.Chain, pods []*pod) *arrangement {
 			}
 		}
 	}
+	a.inside = a.sharedBy()
 	for _, r := range c.Results {
 		a.needed[chain.Reference{Link: r.Link, Result: r.Of}] = true
 	}
@@ -94,6 +96,9 @@ func (a *arrangement) link(p *pod) (*chain.Link, error) {
 	}
 	l := p.links[0].Clone()
 	l.Pod = settings
+	if a.inside == p {
+		mountShared(l, shared)
+	}
 	a.rewriteOutside(l)
 	return l, nil
 }
@@ -134,39 +139,34 @@ func (a *arrangement) after(p *pod) []string {
 	return ordered
 }
 
-// emptyDir replaces the shared workspace by a directory of the pod, if there is one pod that has all links which use it.
-func emptyDir(c *chain.Chain) {
-	var users []*chain.Link
-	for _, l := range slices.Concat(c.Links, c.Finally) {
-		if slices.Contains(workspacesOf(l), shared) {
-			users = append(users, l)
+// sharedBy is the pod that has all links which use the shared workspace, nil if there is none, or a link cannot do without.
+func (a *arrangement) sharedBy() *pod {
+	var by *pod
+	for _, l := range slices.Concat(a.chain.Links, a.chain.Finally) {
+		if !usesShared(l) {
+			continue
 		}
-	}
-	if len(users) != 1 {
-		return
-	}
-	volume := tree.Map("name", shared, "emptyDir", tree.Map())
-	l := users[0]
-	for _, w := range slices.Clone(tree.Items(l.Spec(), "workspaces")) {
-		if name := tree.Text(w, "name"); l.Workspace(name) == shared {
-			l.MountWorkspace(name, volume)
-			delete(l.Workspaces, name)
+		home := a.home[l.Name] // none for tasks at the end
+		if home == nil || l.Spec() == nil || (by != nil && by != home) {
+			return nil
 		}
+		by = home
 	}
+	return by
 }
 
-// workspacesOf are the workspaces of the Pipeline that a link uses.
-func workspacesOf(l *chain.Link) []string {
-	var names []string
-	for _, w := range tree.Items(l.Spec(), "workspaces") {
-		names = append(names, l.Workspace(tree.Text(w, "name")))
-	}
-	if l.Spec() == nil {
-		for _, of := range l.Workspaces {
-			names = append(names, of)
+func usesShared(l *chain.Link) bool {
+	return slices.ContainsFunc(l.WorkspaceBindings(), func(w chain.WorkspaceBinding) bool { return w.Of == shared })
+}
+
+// mountShared replaces the shared workspace of a link by a directory of its pod.
+func mountShared(l *chain.Link, volume string) {
+	for _, w := range l.WorkspaceBindings() {
+		if w.Of == shared {
+			l.MountWorkspace(w.Name, tree.Map("name", volume, "emptyDir", tree.Map()))
+			delete(l.Workspaces, w.Name)
 		}
 	}
-	return names
 }
 
 func nodes(list []*yaml.RNode) []*yaml.Node {

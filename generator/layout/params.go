@@ -97,7 +97,8 @@ func (f *fusion) unbound(m *member, name string) error {
 
 // bound claims a name for a param with a value, and returns it.
 func (f *fusion) bound(m *member, name string, declaration, value *yaml.Node) string {
-	for _, candidate := range []string{name, m.Name + "-" + name} {
+	candidate := name
+	for n := 1; ; n++ {
 		i := slices.IndexFunc(f.claims, func(c *claim) bool { return c.name == candidate })
 		if i < 0 {
 			f.claims = append(f.claims, &claim{candidate, declaration, value, m})
@@ -106,8 +107,10 @@ func (f *fusion) bound(m *member, name string, declaration, value *yaml.Node) st
 		if c := f.claims[i]; c.value != nil && tree.Equal(c.value, value) && kindOf(c.declaration) == kindOf(declaration) {
 			return candidate
 		}
+		if candidate = m.Name + "-" + name; n > 1 {
+			candidate += "-" + strconv.Itoa(n)
+		}
 	}
-	return name
 }
 
 func kindOf(declaration *yaml.Node) string {

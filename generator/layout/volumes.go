@@ -29,14 +29,27 @@ func (f *fusion) volumes() {
 	for _, m := range f.members {
 		for _, v := range tree.Items(m.Spec(), "volumes") {
 			name := tree.Text(v, "name")
-			private := tree.Get(v, "emptyDir") != nil && m.writes(name)
+			private := tree.Get(v, "emptyDir") != nil && m.writes(name) && name != f.directory
 			if old := taken[name]; private || (old != nil && !tree.Equal(old, v)) {
-				m.renameVolume(v, name, m.Name+"-"+name)
-				name = m.Name + "-" + name
+				to := m.Name + "-" + strings.TrimPrefix(name, m.Name+"-")
+				for taken[to] != nil || (to != name && tree.Named(tree.Items(m.Spec(), "volumes"), to) != nil) {
+					to += "-volume"
+				}
+				m.renameVolume(v, name, to)
+				name = to
 			}
 			taken[name] = v
 		}
 	}
+}
+
+// freeVolume is a name for the shared directory that no link has for another volume.
+func (f *fusion) freeVolume() string {
+	name := shared
+	for slices.ContainsFunc(f.members, func(m *member) bool { return tree.Named(tree.Items(m.Spec(), "volumes"), name) != nil }) {
+		name += "-directory"
+	}
+	return name
 }
 
 // writes reports whether a container of the link can write into a volume.

@@ -27,8 +27,9 @@ func (f *fusion) conditions() error {
 				own = append(own, w)
 			}
 		}
-		for i, w := range own {
-			if err := f.parametrise(m, w, i+1); err != nil {
+		n := 0
+		for _, w := range own {
+			if err := f.parametrise(m, w, &n); err != nil {
 				return err
 			}
 		}
@@ -60,10 +61,10 @@ func (f *fusion) common() []*yaml.Node {
 	return out
 }
 
-// parametrise gives the pod a param for every text of a condition that the Pipeline has to fill in, and puts it in its place.
-func (f *fusion) parametrise(m *member, w *yaml.Node, number int) error {
+// parametrise gives the pod a param for every text of a condition that the Pipeline has to fill in, and puts it in its place. n counts
+// the params of the link.
+func (f *fusion) parametrise(m *member, w *yaml.Node, n *int) error {
 	var failed error
-	n := 0
 	tree.Rewrite(w, func(text string) []string {
 		if len(variable.In(text)) == 0 {
 			return []string{text}
@@ -78,8 +79,8 @@ func (f *fusion) parametrise(m *member, w *yaml.Node, number int) error {
 			failed = failure.New(failure.Usage, "the condition %q of %s is of a whole list, which a step cannot have: give it a pod of its own", text, m.Link)
 			return []string{text}
 		}
-		n++
-		name := fmt.Sprintf("%s-when-%d-%d", m.Name, number, n)
+		*n++
+		name := fmt.Sprintf("%s-when-%d", m.Name, *n)
 		f.claims = append(f.claims, &claim{name, tree.Map("name", name), tree.String(text), m})
 		return []string{variable.Of(variable.Params, name).String()}
 	})
