@@ -29,6 +29,7 @@ func main() {
 
 func flags(f *step.FlagSet) step.Run {
 	var o build.Options
+	f.StringVar(&o.Platform, "platform", "", "which of the platforms that detect-base was given; empty means the only one")
 	f.StringVar(&o.DockerfileTarget, "dockerfile-target", "", "stage of the Dockerfile to build; empty means what detect-base was given")
 	args := f.Positional("build-arg", "NAME=VALUE for an ARG of the Dockerfile")
 	secrets := f.List("build-secret", "id=path of a file that RUN --mount=type=secret,id=... sees")

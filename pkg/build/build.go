@@ -40,7 +40,7 @@ func Run(ctx context.Context, o Options) (workspace.Build, error) {
 	}
 	defer lock.Close()
 	request.Repair = alone
-	if request.Temp, err = o.directories(); err != nil {
+	if request.Temp, err = o.directories(in.result.Image()); err != nil {
 		return workspace.Build{}, err
 	}
 	defer os.RemoveAll(request.Temp)
@@ -52,7 +52,7 @@ func Run(ctx context.Context, o Options) (workspace.Build, error) {
 	if err != nil {
 		return workspace.Build{}, err
 	}
-	return record, workspace.Write(o.Workspace, record)
+	return record, workspace.Write(in.result, record)
 }
 
 // make takes the image from an earlier build of the same, or has the engine build it.
@@ -79,6 +79,8 @@ func (o Options) make(ctx context.Context, request wire.Build, lock *os.File) (*
 
 // input is what the earlier stages left.
 type input struct {
+	// result is where the record and the layout go.
+	result  workspace.Dir
 	clone   workspace.Clone
 	bases   workspace.DetectBase
 	prepare workspace.Prepare
@@ -101,6 +103,12 @@ func readInput(o Options) (in input, err error) {
 		return in, err
 	}
 	if in.bases, err = workspace.Read[workspace.DetectBase](o.Workspace); err != nil {
+		return in, err
+	}
+	if in.result = o.Workspace; len(in.bases.Others) > 0 {
+		in.result = o.Workspace.Platform(o.Platform)
+	}
+	if in.bases, err = in.bases.For(o.Platform); err != nil {
 		return in, err
 	}
 	if in.prepare, err = workspace.Read[workspace.Prepare](o.Workspace); err != nil {
@@ -158,12 +166,12 @@ func readBlob(ws workspace.Dir, digest string) ([]byte, error) {
 }
 
 // directories makes what the engine writes into, and returns the directory that is only this build's.
-func (o Options) directories() (string, error) {
-	if err := os.RemoveAll(o.Workspace.Image()); err != nil {
+func (o Options) directories(image string) (string, error) {
+	if err := os.RemoveAll(image); err != nil {
 		return "", failure.New(failure.Storage, "clearing the image layout: %w", err)
 	}
 	temps := filepath.Join(o.Storage, "tmp")
-	for _, dir := range []string{filepath.Join(o.Workspace.Image(), "blobs", "sha256"), temps} {
+	for _, dir := range []string{filepath.Join(image, "blobs", "sha256"), temps} {
 		if err := os.MkdirAll(dir, 0o755); err != nil {
 			return "", failure.New(failure.Storage, "making %s: %w", dir, err)
 		}
@@ -189,7 +197,7 @@ func (o Options) request(in input) (wire.Build, error) {
 	if err != nil {
 		return wire.Build{}, failure.New(failure.Storage, "the workspace: %w", err)
 	}
-	layout, err := filepath.Abs(o.Workspace.Image())
+	layout, err := filepath.Abs(in.result.Image())
 	if err != nil {
 		return wire.Build{}, failure.New(failure.Storage, "the workspace: %w", err)
 	}

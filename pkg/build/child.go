@@ -54,7 +54,7 @@ func (o Options) runEngine(ctx context.Context, request wire.Build, lock *os.Fil
 	case err != nil:
 		return nil, o.engineDied(err, output)
 	case result.Fault != nil:
-		return nil, o.fault(result.Fault, output)
+		return nil, o.foreign(request, o.fault(result.Fault, output))
 	}
 	for _, w := range result.Warn {
 		o.Log.Warn(w)
@@ -81,6 +81,15 @@ func (o Options) fault(f *wire.Fault, output *tail) error {
 		message = fmt.Sprintf("exit status %d", f.Exit)
 	}
 	return failure.New(kind, "%s: %s%s", o.Redact.String(f.Step), message, o.quote(output))
+}
+
+// foreign says why a RUN of another architecture fails.
+func (o Options) foreign(request wire.Build, err error) error {
+	if request.Architecture == runtime.GOARCH || !strings.Contains(err.Error(), "exec format error") {
+		return err
+	}
+	return failure.WithHint(err, "a RUN for %s/%s needs a machine of that architecture, or its emulation; this one has %s. What a stage FROM --platform=$BUILDPLATFORM runs is for this one",
+		request.OS, request.Architecture, runtime.GOARCH)
 }
 
 func (o Options) quote(output *tail) string {

@@ -121,7 +121,7 @@ func (o Options) assemble(in input, request wire.Build, built *wire.Image) (work
 	if request.Docker {
 		m.Annotations = nil // schema 2 has none
 	}
-	l := layout(o.Workspace.Image())
+	l := layout(in.result.Image())
 	if m.Config, err = l.put(m.Config.MediaType, config); err != nil {
 		return workspace.Build{}, err
 	}

@@ -44,6 +44,9 @@ type Options struct {
 	Storage string
 	// StorageDriver is overlay or vfs; empty means the best that works.
 	StorageDriver string
+	// Platform is one of those that detect-base was given. Empty means the only one. Of several, each is a build of its own, whose record
+	// and layout are in Workspace.Platform.
+	Platform string
 	// DockerfileTarget is the stage to build; empty means what detect-base was asked for.
 	DockerfileTarget string
 	// BuildArgs are NAME=value, or NAME for the value in this process's environment.
