@@ -80,9 +80,7 @@ func Generate(ctx context.Context, in Input) (*Output, error) {
 // finish labels the objects, lets overlays change them, resolves images, and checks what came of it all.
 func finish(in Input, out *Output, objects []*yaml.RNode) error {
 	cfg := in.Config
-	if err := install.Label(cfg, in.Version, append(slices.Clone(objects), out.Run)); err != nil {
-		return err
-	}
+	install.Label(cfg, in.Version, append(slices.Clone(objects), out.Run))
 	changes, err := overlay.ApplyToObjects(objects, in.Overlays)
 	if err != nil {
 		return err
@@ -95,9 +93,5 @@ func finish(in Input, out *Output, objects []*yaml.RNode) error {
 	}
 	out.Groups = install.Split(cfg, objects)
 	out.Notes = install.Notes(cfg)
-	sample, err := out.Sample()
-	if err != nil {
-		return err
-	}
-	return validate.Objects(append(slices.Clone(objects), sample))
+	return validate.Objects(append(slices.Clone(objects), out.Sample(nil)))
 }

@@ -126,11 +126,7 @@ func (w writer) print(objects []*yaml.RNode) error {
 }
 
 func (w writer) sample(out *generator.Output) error {
-	run, err := out.Sample()
-	if err != nil {
-		return err
-	}
-	return w.write(install.Groups{Namespace: []*yaml.RNode{run}})
+	return w.write(install.Groups{Namespace: []*yaml.RNode{out.Sample(nil)}})
 }
 
 // explain shows what each overlay has changed, file by file.

@@ -1,12 +1,12 @@
 package install
 
 import (
-	"fmt"
 	"strconv"
 	"strings"
 
 	"sigs.k8s.io/kustomize/kyaml/yaml"
 
+	"github.com/osbs-tekton/osbs/generator/chain/tree"
 	"github.com/osbs-tekton/osbs/generator/config"
 )
 
@@ -20,25 +20,17 @@ func imagewatch(cfg *config.Config, values map[string]string) ([]*yaml.RNode, er
 	if err != nil {
 		return nil, err
 	}
-	container, err := deployment.Pipe(yaml.Lookup("spec", "template", "spec", "containers", "[name=imagewatch]"))
-	if err != nil || container == nil {
-		return nil, fmt.Errorf("the Deployment of the watcher has no container imagewatch: %w", err)
-	}
-	setters := []yaml.Filter{yaml.SetField("args", yaml.NewListRNode(watcherArgs(cfg)...))}
+	container := tree.Named(tree.Items(deployment.YNode(), "spec", "template", "spec", "containers"), "imagewatch")
+	tree.Set(container, "args", tree.Strings(watcherArgs(cfg)...))
 	if cfg.Autorebuild.Image != "" {
-		setters = append(setters, yaml.SetField("image", yaml.NewStringRNode(cfg.Autorebuild.Image)))
+		tree.Set(container, "image", tree.String(cfg.Autorebuild.Image))
 	}
 	if cfg.Autorebuild.Resources != nil {
-		resources, err := compute(cfg.Autorebuild.Resources)
+		resources, err := tree.From(cfg.Autorebuild.Resources)
 		if err != nil {
 			return nil, err
 		}
-		setters = append(setters, yaml.SetField("resources", resources))
-	}
-	for _, s := range setters {
-		if err := container.PipeE(s); err != nil {
-			return nil, fmt.Errorf("setting up the watcher: %w", err)
-		}
+		tree.Set(container, "resources", resources)
 	}
 	return objects, nil
 }
@@ -62,17 +54,4 @@ func watcherArgs(cfg *config.Config) []string {
 		args = append(args, "-registry-insecure="+strings.Join(cfg.RegistryInsecure, ","))
 	}
 	return args
-}
-
-func compute(r *config.Resources) (*yaml.RNode, error) {
-	var fields []field
-	for _, f := range []struct {
-		key    string
-		values map[string]string
-	}{{"requests", r.Requests}, {"limits", r.Limits}} {
-		if len(f.values) > 0 {
-			fields = append(fields, field{f.key, f.values})
-		}
-	}
-	return ordered(fields...)
 }

@@ -36,6 +36,8 @@ spec:
     default: ""
   - name: is-autorebuild
     default: "false"
+  - name: lock-policy
+    default: fail
   - name: build-arg
     type: array
     default: []
@@ -61,7 +63,7 @@ func parse(t *testing.T, text string) *yaml.RNode {
 func testChain(t *testing.T) *chain.Chain {
 	t.Helper()
 	task := "apiVersion: tekton.dev/v1\nkind: Task\nmetadata:\n  name: x\nspec:\n  workspaces:\n  - name: workspace\n  - name: storage\n    optional: true\n"
-	return &chain.Chain{Links: []*chain.Link{
+	return &chain.Chain{Pod: chain.Pod{ServiceAccount: "osbs-build"}, Links: []*chain.Link{
 		{Name: "clone", Stage: "clone", Task: parse(t, task)},
 		{Name: "lock", Stage: "lock", Task: parse(t, task), Pod: chain.Pod{ServiceAccount: "osbs"}},
 		{Name: "build", Stage: "build", Task: parse(t, task), Pod: chain.Pod{Template: parse(t, "hostUsers: false\n")}},
@@ -122,9 +124,7 @@ func TestObjects(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := install.Label(cfg, "v1.2.3", objects); err != nil {
-				t.Fatal(err)
-			}
+			install.Label(cfg, "v1.2.3", objects)
 			golden(t, name, write(t, objects))
 		})
 	}
@@ -138,9 +138,7 @@ func TestSplit(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := install.Label(cfg, "", objects); err != nil {
-		t.Fatal(err)
-	}
+	install.Label(cfg, "", objects)
 	g := install.Split(cfg, objects)
 	if len(g.Cluster) != 1 || g.Cluster[0].GetKind() != "ClusterRoleBinding" || len(g.Others) != 2 {
 		t.Errorf("cluster: %v, others: %v", kinds(g.Cluster), kinds(g.Others))

@@ -1,13 +1,13 @@
 package install
 
 import (
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
 
 	"sigs.k8s.io/kustomize/kyaml/yaml"
 
+	"github.com/osbs-tekton/osbs/generator/chain/tree"
 	"github.com/osbs-tekton/osbs/generator/config"
 )
 
@@ -23,55 +23,42 @@ const (
 
 // Label gives objects the labels that all have, unless they have them already, and the labels, annotations and namespace of cfg. An
 // empty version means no label of it.
-func Label(cfg *config.Config, version string, objects []*yaml.RNode) error {
+func Label(cfg *config.Config, version string, objects []*yaml.RNode) {
 	for _, o := range objects {
-		if err := label(cfg, version, o); err != nil {
-			return fmt.Errorf("labelling %s %s: %w", o.GetKind(), o.GetName(), err)
-		}
+		label(cfg, version, o)
 	}
-	return nil
 }
 
-func label(cfg *config.Config, version string, o *yaml.RNode) error {
-	labels := []field{{labelName, cfg.Name}, {labelComponent, component(cfg, o)}, {labelPartOf, product}, {labelManagedBy, product}, {labelVersion, version}}
-	for _, key := range slices.Sorted(maps.Keys(cfg.Labels)) {
-		labels = append(labels, field{key, cfg.Labels[key]})
-	}
-	have := o.GetLabels()
-	for _, f := range labels {
-		if value := f.value.(string); value != "" && have[f.key] == "" {
-			if err := o.PipeE(setMetadata("labels", f.key, value)); err != nil {
-				return err
-			}
+func label(cfg *config.Config, version string, o *yaml.RNode) {
+	metadata := tree.Get(o.YNode(), "metadata")
+	if cfg.Namespace != "" && o.GetNamespace() == "" && !strings.HasPrefix(o.GetKind(), "Cluster") {
+		tree.Set(metadata, "namespace", tree.String(cfg.Namespace))
+		for _, s := range tree.Items(o.YNode(), "subjects") {
+			tree.Set(s, "namespace", tree.String(cfg.Namespace))
 		}
+	}
+	for _, l := range [][2]string{
+		{labelName, cfg.Name}, {labelComponent, component(cfg, o)}, {labelPartOf, product}, {labelManagedBy, product}, {labelVersion, version},
+	} {
+		if tree.Get(metadata, "labels", l[0]) == nil && l[1] != "" {
+			annotate(o, "labels", l[0], l[1])
+		}
+	}
+	for _, key := range slices.Sorted(maps.Keys(cfg.Labels)) {
+		annotate(o, "labels", key, cfg.Labels[key])
 	}
 	for _, key := range slices.Sorted(maps.Keys(cfg.Annotations)) {
-		if err := o.PipeE(setMetadata("annotations", key, cfg.Annotations[key])); err != nil {
-			return err
-		}
+		annotate(o, "annotations", key, cfg.Annotations[key])
 	}
-	if cfg.Namespace == "" || o.GetNamespace() != "" || strings.HasPrefix(o.GetKind(), "Cluster") {
-		return nil
-	}
-	if err := o.PipeE(setMetadata("", "namespace", cfg.Namespace)); err != nil {
-		return err
-	}
-	subjects, err := o.Pipe(yaml.Lookup("subjects"))
-	if err != nil || subjects == nil {
-		return err
-	}
-	return subjects.VisitElements(func(s *yaml.RNode) error {
-		return s.PipeE(yaml.SetField("namespace", yaml.NewStringRNode(cfg.Namespace)))
-	})
 }
 
-// setMetadata sets a value of metadata, or of its mapping in: quoted only where it has to be.
-func setMetadata(in, key, value string) yaml.Filter {
-	path := []string{"metadata"}
-	if in != "" {
-		path = append(path, in)
+// annotate sets a label or an annotation.
+func annotate(o *yaml.RNode, what, key, value string) {
+	metadata := tree.Get(o.YNode(), "metadata")
+	if tree.Get(metadata, what) == nil {
+		tree.Set(metadata, what, tree.Map())
 	}
-	return yaml.Tee(yaml.LookupCreate(yaml.MappingNode, path...), yaml.SetField(key, text(value)))
+	tree.Set(tree.Get(metadata, what), key, tree.String(value))
 }
 
 // component is the part of the installation that an object belongs to.

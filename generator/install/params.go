@@ -1,10 +1,12 @@
 package install
 
 import (
-	"fmt"
 	"slices"
 
 	"sigs.k8s.io/kustomize/kyaml/yaml"
+
+	"github.com/osbs-tekton/osbs/generator/chain"
+	"github.com/osbs-tekton/osbs/generator/chain/tree"
 )
 
 // param is one of the Pipeline.
@@ -29,53 +31,25 @@ func (p params) find(name string) (param, bool) {
 	return p[at], true
 }
 
-// settings are the params by which a site configures the stages. The others are of a build.
-func settings() []string {
-	return []string{
-		"archive-dir", "archive-format", "build-secret", "committer-email", "committer-name", "git-ca-file", "git-secret", "home-registry",
-		"isolation", "jobs", "layer-cache", "lock-policy", "lock-timeout", "log-format", "log-level", "mirror-registry-uri", "pulp-ca-file",
-		"pulp-registry-name", "pulp-repository-prefix", "pulp-secret", "pulp-timeout", "pulp-url", "registry-ca-file", "registry-insecure",
-		"registry-secret", "registry-uri", "remote-add", "submodules",
-	}
-}
-
 // perBuild are the params that only a person who starts a build gives: no event carries them, and no build config keeps them.
 func perBuild() []string {
-	return []string{"git-commit", "release", "scratch", "isolated", "imagestream"}
+	return []string{"git-commit", "release", "scratch", "isolated", "imagestream", "remote-add", "log-format", "log-level"}
 }
 
 // paramsOf reads the params of a Pipeline.
-func paramsOf(pipeline *yaml.RNode) (params, error) {
-	list, err := pipeline.Pipe(yaml.Lookup("spec", "params"))
-	if err != nil {
-		return nil, fmt.Errorf("reading the params of the Pipeline: %w", err)
-	}
+func paramsOf(pipeline *yaml.RNode) params {
 	var out params
-	if list == nil {
-		return nil, nil
-	}
-	err = list.VisitElements(func(n *yaml.RNode) error {
-		p := param{name: scalar(n, "name"), description: scalar(n, "description"), list: scalar(n, "type") == "array"}
-		p.site = slices.Contains(settings(), p.name) || slices.Contains(perBuild(), p.name)
-		if f := n.Field("default"); f != nil {
+	for _, n := range tree.Items(pipeline.YNode(), "spec", "params") {
+		p := param{name: tree.Text(n, "name"), description: tree.Text(n, "description"), list: tree.Text(n, "type") == "array"}
+		p.site = slices.Contains(chain.SiteParams(), p.name) || slices.Contains(perBuild(), p.name)
+		if fallback := tree.Get(n, "default"); fallback != nil {
 			p.optional = true
-			if f.Value.YNode().Kind == yaml.ScalarNode {
-				p.fallback = &f.Value.YNode().Value
-			} else {
-				p.list = f.Value.YNode().Kind == yaml.SequenceNode
+			p.list = p.list || fallback.Kind == yaml.SequenceNode
+			if !p.list {
+				p.fallback = &fallback.Value
 			}
 		}
 		out = append(out, p)
-		return nil
-	})
-	return out, err
-}
-
-// scalar is the text of a field, empty if there is none.
-func scalar(n *yaml.RNode, key string) string {
-	f := n.Field(key)
-	if f == nil || f.Value == nil {
-		return ""
 	}
-	return f.Value.YNode().Value
+	return out
 }

@@ -1,9 +1,9 @@
 package install
 
 import (
-	"fmt"
-
 	"sigs.k8s.io/kustomize/kyaml/yaml"
+
+	"github.com/osbs-tekton/osbs/generator/chain/tree"
 )
 
 // examples are values that a sample shows for params without a default.
@@ -13,32 +13,28 @@ func examples() map[string]string {
 	}
 }
 
-// Sample is a PipelineRun of the run template and the Pipeline that a user can create after putting the values in.
-func Sample(template, pipeline *yaml.RNode) (*yaml.RNode, error) {
-	declared, err := paramsOf(pipeline)
-	if err != nil {
-		return nil, err
-	}
-	list := yaml.NewListRNode()
-	for _, p := range declared {
-		if p.optional {
+// Sample is a PipelineRun of the run template and the Pipeline that a user can create after putting the values in: those of values, or
+// examples for the params that have no default.
+func Sample(template, pipeline *yaml.RNode, values map[string]string) *yaml.RNode {
+	var list []*yaml.Node
+	for _, p := range paramsOf(pipeline) {
+		value, given := values[p.name]
+		if p.optional && !given {
 			continue
 		}
-		value := examples()[p.name]
+		if value == "" {
+			value = examples()[p.name]
+		}
 		if value == "" {
 			value = "VALUE"
 		}
-		n := yaml.NewStringRNode(value)
+		n := tree.String(value)
 		if p.list {
-			n = yaml.NewListRNode(value)
+			n = tree.Strings(value)
 		}
-		if err := appendParam(list, p.name, n); err != nil {
-			return nil, err
-		}
+		list = append(list, tree.Map("name", p.name, "value", n))
 	}
 	run := template.Copy()
-	if err := run.PipeE(yaml.Lookup("spec"), yaml.SetField("params", list)); err != nil {
-		return nil, fmt.Errorf("filling the run template: %w", err)
-	}
-	return run, nil
+	tree.SetItems(tree.Get(run.YNode(), "spec"), "params", list)
+	return run
 }

@@ -2,11 +2,14 @@ package install
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"sigs.k8s.io/kustomize/kyaml/yaml"
 
 	"github.com/osbs-tekton/osbs/generator/chain"
+	"github.com/osbs-tekton/osbs/generator/chain/tree"
 	"github.com/osbs-tekton/osbs/generator/config"
 	"github.com/osbs-tekton/osbs/pkg/event"
 )
@@ -22,17 +25,13 @@ func trigger(cfg *config.Config, c *chain.Chain, pipeline *yaml.RNode, values ma
 	if err != nil {
 		return nil, err
 	}
-	if err := Label(&config.Config{Name: cfg.Name, Labels: cfg.Labels, Annotations: cfg.Annotations}, "", []*yaml.RNode{run}); err != nil {
-		return nil, err
-	}
-	params, err := carried(pipeline)
+	Label(&config.Config{Name: cfg.Name, Labels: cfg.Labels, Annotations: cfg.Annotations}, "", []*yaml.RNode{run})
+	given, err := carried(pipeline)
 	if err != nil {
 		return nil, err
 	}
-	if err := fillRun(run, params); err != nil {
-		return nil, fmt.Errorf("making the PipelineRun of an event: %w", err)
-	}
-	return objects, fillTrigger(objects, params, run)
+	fillRun(run, given, paramsOf(pipeline))
+	return objects, fillTrigger(objects, given, run)
 }
 
 // fillTrigger puts the params and the PipelineRun into the TriggerBinding and the TriggerTemplate.
@@ -45,36 +44,19 @@ func fillTrigger(objects []*yaml.RNode, params []carriedParam, run *yaml.RNode) 
 	if err != nil {
 		return err
 	}
-	bound, declared := yaml.NewListRNode(), yaml.NewListRNode()
+	var bound, declared []*yaml.Node
 	for _, p := range params {
-		if err := appendFields(bound, field{"name", p.name}, field{"value", p.from}); err != nil {
-			return err
-		}
-		fields := []field{{"name", p.name}, {"description", p.description}}
+		bound = append(bound, tree.Map("name", p.name, "value", p.from))
+		spec := tree.Map("name", p.name, "description", p.description)
 		if p.fallback != nil {
-			fields = append(fields, field{"default", text(*p.fallback)})
+			tree.Set(spec, "default", tree.String(*p.fallback))
 		}
-		if err := appendFields(declared, fields...); err != nil {
-			return err
-		}
+		declared = append(declared, spec)
 	}
-	if err := binding.PipeE(yaml.Lookup("spec"), yaml.SetField("params", bound)); err != nil {
-		return fmt.Errorf("setting the params of the TriggerBinding: %w", err)
-	}
-	block(binding)
-	list := yaml.NewListRNode()
-	list.YNode().Content = []*yaml.Node{run.YNode()}
-	for _, f := range []field{{"params", declared}, {"resourcetemplates", list}} {
-		if err := template.PipeE(yaml.Lookup("spec"), yaml.SetField(f.key, f.value.(*yaml.RNode))); err != nil {
-			return fmt.Errorf("setting %s of the TriggerTemplate: %w", f.key, err)
-		}
-	}
-	block(template)
+	tree.Set(binding.YNode(), "spec", tree.Map("params", tree.List(bound...)))
+	tree.Set(template.YNode(), "spec", tree.Map("params", tree.List(declared...), "resourcetemplates", tree.List(run.YNode())))
 	return nil
 }
-
-// block writes the spec of an object in lines: it was written {} in its file.
-func block(o *yaml.RNode) { o.Field("spec").Value.YNode().Style = 0 }
 
 // carriedParam is a param of the TriggerTemplate.
 type carriedParam struct {
@@ -89,10 +71,7 @@ type carriedParam struct {
 // carried are the params that an event gives: what package event has a member for, and what the Pipeline has beyond that because an
 // overlay declared it, or because nobody gave it a default. Settings of the site are not among them: no event changes them.
 func carried(pipeline *yaml.RNode) ([]carriedParam, error) {
-	declared, err := paramsOf(pipeline)
-	if err != nil {
-		return nil, err
-	}
+	declared := paramsOf(pipeline)
 	bindings, err := event.Bindings()
 	if err != nil {
 		return nil, fmt.Errorf("asking what an event has: %w", err)
@@ -131,9 +110,9 @@ func fixed() map[string]string {
 	return map[string]string{"is-autorebuild": "true", "lock-policy": "wait"}
 }
 
-// annotations and labels of such a run, by the param that they have the value of.
-func runAnnotations() []field {
-	return []field{
+// runAnnotations are the annotations of such a run, each with the param that it has the value of.
+func runAnnotations() [][2]string {
+	return [][2]string{
 		{event.AnnotationBaseDigest, "base-digest"}, {event.AnnotationReason, "reason"}, {event.AnnotationBase, "base"},
 		{event.AnnotationBaseOldDigest, "base-old-digest"}, {event.AnnotationBaseNewDigest, "base-new-digest"},
 		{event.AnnotationCausedBy, "caused-by"}, {event.AnnotationReasons, "reasons"},
@@ -146,72 +125,38 @@ const (
 )
 
 func inMetadata(param string) bool {
-	for _, f := range runAnnotations() {
-		if f.value == param {
-			return true
-		}
-	}
-	return param == paramRunName || param == paramBuildConfig
+	return param == paramRunName || param == paramBuildConfig ||
+		slices.ContainsFunc(runAnnotations(), func(a [2]string) bool { return a[1] == param })
 }
 
 func variable(param string) string { return "$(tt.params." + param + ")" }
 
 // fillRun makes the run template the PipelineRun of an event.
-func fillRun(run *yaml.RNode, params []carriedParam) error {
-	setters := []yaml.Filter{
-		yaml.Tee(yaml.Lookup("metadata"), yaml.Clear("generateName")),
-		yaml.Tee(yaml.Lookup("metadata"), yaml.SetField("name", yaml.NewStringRNode(variable(paramRunName)))),
-		setMetadata("labels", event.LabelBuildConfig, variable(paramBuildConfig)),
-		setMetadata("labels", event.LabelAutorebuild, "true"),
+func fillRun(run *yaml.RNode, given []carriedParam, declared params) {
+	metadata := tree.Get(run.YNode(), "metadata")
+	tree.Delete(metadata, "generateName")
+	tree.Set(metadata, "name", tree.String(variable(paramRunName)))
+	annotate(run, "labels", event.LabelBuildConfig, variable(paramBuildConfig))
+	annotate(run, "labels", event.LabelAutorebuild, "true")
+	for _, a := range runAnnotations() {
+		annotate(run, "annotations", a[0], variable(a[1]))
 	}
-	for _, f := range runAnnotations() {
-		setters = append(setters, setMetadata("annotations", f.key, variable(f.value.(string))))
-	}
-	list := yaml.NewListRNode()
-	for _, p := range params {
+	var list []*yaml.Node
+	for _, p := range given {
 		if !p.ofPipeline {
 			continue
 		}
-		value := yaml.NewStringRNode(variable(p.name))
+		value := tree.String(variable(p.name))
 		if p.list { // one element that holds a JSON list
-			value = yaml.NewListRNode(variable(p.name))
+			value = tree.Strings(variable(p.name))
 		}
-		if err := appendParam(list, p.name, value); err != nil {
-			return err
+		list = append(list, tree.Map("name", p.name, "value", value))
+	}
+	for _, name := range slices.Sorted(maps.Keys(fixed())) {
+		if _, found := declared.find(name); !found {
+			continue
 		}
+		list = append(list, tree.Map("name", name, "value", tree.String(fixed()[name])))
 	}
-	for _, name := range []string{"is-autorebuild", "lock-policy"} {
-		if err := appendParam(list, name, text(fixed()[name])); err != nil {
-			return err
-		}
-	}
-	setters = append(setters, yaml.Tee(yaml.Lookup("spec"), yaml.SetField("params", list)))
-	for _, s := range setters {
-		if err := run.PipeE(s); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func appendParam(list *yaml.RNode, name string, value *yaml.RNode) error {
-	return appendFields(list, field{"name", name}, field{"value", value})
-}
-
-func appendFields(list *yaml.RNode, fields ...field) error {
-	n, err := ordered(fields...)
-	if err != nil {
-		return err
-	}
-	list.YNode().Content = append(list.YNode().Content, n.YNode())
-	return nil
-}
-
-// text is a scalar that is a string whatever it looks like.
-func text(s string) *yaml.RNode {
-	n := yaml.NewStringRNode(s)
-	if yaml.IsValueNonString(s) || s == "" {
-		n.YNode().Style = yaml.DoubleQuotedStyle
-	}
-	return n
+	tree.SetItems(tree.Get(run.YNode(), "spec"), "params", list)
 }
