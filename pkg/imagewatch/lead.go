@@ -1,0 +1,295 @@
+package imagewatch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/osbs-tekton/osbs/pkg/failure"
+	"github.com/osbs-tekton/osbs/pkg/rebuild"
+)
+
+const (
+	// atLeast is how often the leader decides though nothing seems to have changed; stuck is when it counts as hanging.
+	atLeast = 30 * time.Second
+	stuck   = 5 * time.Minute
+	// leastPause is between two decisions, longer if they take long, so that a burst of changes is planned once.
+	leastPause = 20 * time.Millisecond
+	// giveUp is how often a watcher that runs once tries, and how often before people are told.
+	giveUp = 3
+)
+
+// leader is the state of one term of leading.
+type leader struct {
+	*watcher
+	reader   reader
+	dispatch *dispatcher
+	chores   *chores
+	// results are what deliveries and chores have come to; each is called by the loop.
+	results chan func(now time.Time)
+	// told is what people were told last of a build config.
+	told map[string]string
+}
+
+// lead decides and sends until ctx ends, or, once, until nothing is left to do.
+func (w *watcher) lead(ctx context.Context, once bool) error {
+	if err := w.caches.wait(ctx); err != nil {
+		return err
+	}
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	l := &leader{
+		watcher: w, reader: reader{namespace: w.o.Namespace}, dispatch: newDispatcher(w.o), told: map[string]string{},
+		results: make(chan func(time.Time)),
+	}
+	l.chores = newChores(l.results)
+	w.o.Metrics.leader.Set(1)
+	defer w.o.Metrics.leader.Set(0)
+	defer w.turned.Store(0)
+	for {
+		began := time.Now()
+		wake, done := l.turn(ctx, began)
+		if once && done {
+			return l.left()
+		}
+		w.turned.Store(time.Now().UnixNano())
+		if err := l.wait(ctx, wake, max(leastPause, 4*time.Since(began))); err != nil {
+			return err
+		}
+	}
+}
+
+// turn looks at how things stand, and does what follows.
+func (l *leader) turn(ctx context.Context, now time.Time) (wake time.Time, done bool) {
+	stored := l.caches.objects()
+	s := l.reader.read(stored)
+	d := l.dispatch.decide(s, now)
+	l.o.Metrics.planning.Observe(time.Since(now).Seconds())
+	l.tell(s, d)
+	for _, p := range d.send {
+		go l.deliver(ctx, s.configs[p.item.Config], p)
+	}
+	l.chores.begin()
+	l.record(ctx, s, now)
+	if l.o.ScheduledImports {
+		for _, m := range l.missingBases(stored, s.configs) {
+			l.want(ctx, "stream "+m.stream+":"+m.tag, s.configs[m.config], now, func(ctx context.Context) error { return l.createStream(ctx, m) })
+		}
+	}
+	l.caches.allowed(l.o)
+	l.o.Metrics.show(s, d, len(l.dispatch.pending))
+	done = len(l.dispatch.pending) == 0 && len(l.chores.running) == 0 && !l.dispatch.more(d, s.paused)
+	return earlier(d.wake, l.chores.wake), done
+}
+
+// more says whether something is still to be sent, or tried again.
+func (d *dispatcher) more(made decision, paused bool) bool {
+	if paused {
+		return false
+	}
+	for _, b := range d.setbacks {
+		if b.attempts < giveUp {
+			return true
+		}
+	}
+	return len(made.plan.Start()) > 0
+}
+
+// left is the error of what could not be started.
+func (l *leader) left() error {
+	if n := len(l.dispatch.setbacks); n > 0 {
+		return failure.New(failure.Unavailable, "%d of the builds that are due could not be started", n)
+	}
+	return nil
+}
+
+// wait waits for the pause, and then until something has changed, a result has come, or wake.
+func (l *leader) wait(ctx context.Context, wake time.Time, pause time.Duration) error {
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-time.After(pause):
+	}
+	now := time.Now()
+	wake = earlier(wake, now.Add(atLeast))
+	due := time.NewTimer(wake.Sub(now))
+	defer due.Stop()
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case result := <-l.results:
+		result(time.Now())
+	case <-l.changed:
+	case <-due.C:
+	}
+	for {
+		select {
+		case result := <-l.results:
+			result(time.Now())
+		default:
+			return nil
+		}
+	}
+}
+
+// deliver sends one event and says what came of it.
+func (l *leader) deliver(ctx context.Context, k *known, p *delivery) {
+	build := p.item.Build
+	err := l.send(ctx, k, p)
+	report(ctx, l.results, func(now time.Time) {
+		var everything *refused
+		switch {
+		case err == nil:
+			l.o.Log.Debug("event accepted", "buildConfig", p.item.Config, "build", build, "attempt", p.attempt)
+			l.dispatch.accepted(build, now)
+		case errors.Is(err, errChanged):
+			l.dispatch.again(build, now)
+		case errors.As(err, &everything):
+			l.dispatch.failed(build, now, true)
+			l.failed(k, p, reasonRefused, err)
+		default:
+			l.dispatch.failed(build, now, false)
+			l.failed(k, p, reasonInvalid, err)
+		}
+	})
+}
+
+// report hands a result to the loop. At the end nobody takes it: what came of it will be seen by whoever leads next.
+func report(ctx context.Context, results chan<- func(time.Time), result func(time.Time)) {
+	select {
+	case results <- result:
+	case <-ctx.Done():
+	}
+}
+
+// failed tells of a delivery that came to nothing: people only when it has happened a few times.
+func (l *leader) failed(k *known, p *delivery, reason string, err error) {
+	l.o.Metrics.failed.WithLabelValues(reason).Inc()
+	l.o.Log.Warn("delivery failed", "buildConfig", p.item.Config, "build", p.item.Build, "attempt", p.attempt, "reason", reason, "error", err)
+	if p.attempt == giveUp || reason == reasonInvalid && p.attempt == 1 {
+		l.events.Eventf(k.object, corev1.EventTypeWarning, "RebuildNotDelivered", "build %s could not be started: %v", p.item.Build, err)
+	}
+}
+
+// record writes what the newest runs have tried, and how they ended, into the build configs.
+func (l *leader) record(ctx context.Context, s *situation, now time.Time) {
+	for name, run := range s.newest {
+		k := s.configs[name]
+		if k == nil || k.err != nil {
+			continue
+		}
+		triggered, ended := unrecorded(k.object, k.bc, run)
+		if !triggered && !ended {
+			continue
+		}
+		key := fmt.Sprintf("record %s %s %s %s", name, k.object.ResourceVersion, run.Name, run.facts.state)
+		l.want(ctx, key, k, now, func(ctx context.Context) error {
+			err := l.recordRun(ctx, k.object, run)
+			if err == nil && ended && run.facts.auto && run.facts.state == runFailed {
+				l.events.Eventf(k.object, corev1.EventTypeWarning, "RebuildFailed", "build %s failed: %s", run.Name, run.facts.message)
+			}
+			return err
+		})
+	}
+}
+
+// want does a chore for a build config; people are told when it has failed a few times. A conflict means that the cache is behind.
+func (l *leader) want(ctx context.Context, key string, k *known, now time.Time, do func(context.Context) error) {
+	l.chores.want(ctx, key, now, do, func(attempts int, err error) {
+		if failure.KindOf(err) == failure.Conflict {
+			return
+		}
+		l.o.Log.Warn("trying again", "what", key, "attempt", attempts, "error", err)
+		if attempts == giveUp {
+			l.events.Eventf(k.object, corev1.EventTypeWarning, "NotWritten", "%v", err)
+		}
+	})
+}
+
+// tell says what a decision means: in the log, the metrics, and to people.
+func (l *leader) tell(s *situation, d decision) {
+	for _, p := range d.confirmed {
+		k := s.configs[p.item.Config]
+		created, _ := s.created(p.item.Build)
+		if created.Before(p.first.Truncate(time.Second)) {
+			l.o.Metrics.deduplicated.Inc()
+			continue
+		}
+		l.o.Metrics.started.Inc()
+		l.o.Metrics.toRun.Observe(time.Since(p.first).Seconds())
+		l.o.Metrics.changeToRun.Observe(time.Since(changedAt(s, p.item)).Seconds())
+		l.o.Log.Info("rebuild started", "buildConfig", p.item.Config, "build", p.item.Build, "reason", because(p.item))
+		if k != nil {
+			l.events.Eventf(k.object, corev1.EventTypeNormal, "RebuildStarted", "build %s: %s", p.item.Build, because(p.item))
+		}
+	}
+	for _, p := range d.lost {
+		err := failure.New(failure.Unavailable, "an event was accepted, but no PipelineRun came of it in %s", l.o.ConfirmTimeout)
+		if k := s.configs[p.item.Config]; k != nil {
+			l.failed(k, p, reasonLost, err)
+		}
+	}
+	now := map[string]string{}
+	for name, k := range s.configs {
+		if k.err != nil {
+			now[name] = "Malformed: " + k.err.Error()
+		}
+	}
+	for _, item := range d.plan.Items {
+		switch item.Verdict {
+		case rebuild.ParentFailed:
+			now[item.Config] = "RebuildHeld: it stays on the old base, since the builds of " + strings.Join(item.HeldBy, ", ") + " failed"
+		case rebuild.Cycle:
+			now[item.Config] = "Cycle: it is built on an image that is built on it; changes are not followed around the circle"
+		default:
+		}
+	}
+	for name, text := range now {
+		if k := s.configs[name]; k != nil && l.told[name] != text {
+			reason, message, _ := strings.Cut(text, ": ")
+			l.o.Log.Warn(message, "buildConfig", name, "reason", reason)
+			l.events.Event(k.object, corev1.EventTypeWarning, reason, message)
+		}
+	}
+	l.told = now
+}
+
+// changedAt is when the last of the bases moved that are reasons.
+func changedAt(s *situation, item rebuild.Item) time.Time {
+	var at time.Time
+	for _, reason := range item.Reasons {
+		if since := s.state.Tags[reason.Base].Since; since.After(at) {
+			at = since
+		}
+	}
+	return at
+}
+
+// because is the reasons in a sentence.
+func because(item rebuild.Item) string {
+	parts := make([]string, 0, len(item.Reasons))
+	for _, r := range item.Reasons {
+		part := fmt.Sprintf("%s moved from %s to %s", r.Base, short(r.OldDigest), short(r.NewDigest))
+		if r.CausedBy != "" {
+			part += " by " + r.CausedBy
+		}
+		parts = append(parts, part)
+	}
+	return strings.Join(parts, "; ")
+}
+
+// short is a digest for people.
+func short(digest string) string {
+	const shown = 12
+	if _, hex, found := strings.Cut(digest, ":"); found && len(hex) > shown {
+		return hex[:shown]
+	}
+	if digest == "" {
+		return "nothing"
+	}
+	return digest
+}

@@ -1,0 +1,123 @@
+package imagewatch
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/osbs-tekton/osbs/pkg/buildconfig"
+	"github.com/osbs-tekton/osbs/pkg/buildconfig/configmap"
+	"github.com/osbs-tekton/osbs/pkg/event"
+	"github.com/osbs-tekton/osbs/pkg/failure"
+)
+
+// AnnotationLastAutorebuild is the newest autorebuild whose bases were written into the triggers of a build config. Without it a run
+// that was recorded, then overtaken by a build that somebody made by hand, would be recorded again.
+const AnnotationLastAutorebuild = "osbs.dev/last-autorebuild"
+
+// withRun returns the build config with what its newest run says of it, and whether that is news: which bases an autorebuild is made
+// from, from the moment at which its PipelineRun exists, and how a build ended that did not succeed. A build that succeeds says both
+// itself. So what was tried is known when the PipelineRun is gone, and is not tried again.
+func withRun(stored *corev1.ConfigMap, run *PipelineRun) (*corev1.ConfigMap, bool, error) {
+	bc, err := configmap.From(stored)
+	if err != nil {
+		return nil, false, err
+	}
+	bc = bc.Clone()
+	triggered, ended := unrecorded(stored, bc, run)
+	if !triggered && !ended {
+		return nil, false, nil
+	}
+	if triggered && run.facts.state != runSucceeded {
+		setTriggered(bc, run)
+	}
+	if ended {
+		setEnded(bc, run)
+	}
+	changed, err := configmap.To(bc)
+	if err != nil {
+		return nil, false, err
+	}
+	if triggered {
+		changed.Annotations[AnnotationLastAutorebuild] = run.Name
+	}
+	return changed, true, nil
+}
+
+// unrecorded says what of a run the build config does not say yet: which bases it is made from, and how it ended. What a later build
+// said of its end stays.
+func unrecorded(stored *corev1.ConfigMap, bc *buildconfig.BuildConfig, run *PipelineRun) (triggered, ended bool) {
+	f := run.facts
+	triggered = f.auto && f.baseDigest != "" && stored.Annotations[AnnotationLastAutorebuild] != run.Name
+	ended = (f.state == runFailed || f.state == runSkipped) && !f.ended.IsZero()
+	if last := bc.LastBuild; last != nil && (last.Name == run.Name || last.Ended.After(f.ended)) {
+		ended = false
+	}
+	return triggered, ended
+}
+
+// setTriggered writes into each trigger the image that the run is made from, as the lock stage does when the run gets there.
+func setTriggered(bc *buildconfig.BuildConfig, run *PipelineRun) {
+	keepBuilt(bc)
+	digests := event.ParseDigests(run.facts.baseDigest, nil)
+	for i := range bc.Triggers {
+		t := &bc.Triggers[i]
+		digest := digests[t.ImageStreamTag]
+		if digest == "" || buildconfig.Digest(t.LastTriggeredImage) == digest {
+			continue
+		}
+		repository, _, _ := strings.Cut(t.LastTriggeredImage, "@")
+		if repository == "" {
+			repository, _, _ = strings.Cut(t.ImageStreamTag, ":")
+		}
+		t.LastTriggeredImage, t.LastTriggeredManifest, t.LastTriggerTime = repository+"@"+digest, "", time.Time{}
+	}
+}
+
+// setEnded writes how a run ended that did not succeed.
+func setEnded(bc *buildconfig.BuildConfig, run *PipelineRun) {
+	f := run.facts
+	last := &buildconfig.LastBuild{Name: run.Name, Outcome: buildconfig.Failed, Autorebuild: f.auto, Ended: f.ended.UTC(), Message: f.message}
+	switch {
+	case f.state == runSkipped:
+		last.Outcome = buildconfig.Skipped
+	case f.cancelled:
+		last.Outcome = buildconfig.Cancelled
+	}
+	keepBuilt(bc)
+	bc.LastBuild = last
+}
+
+// keepBuilt writes down what the end of the last build says of the triggers, before that is replaced.
+func keepBuilt(bc *buildconfig.BuildConfig) {
+	if bc.LastBuild == nil || bc.LastBuild.Outcome != buildconfig.Succeeded && bc.LastBuild.Outcome != buildconfig.Unchanged {
+		return
+	}
+	for i := range bc.Triggers {
+		if t := &bc.Triggers[i]; t.LastBuiltImage == "" {
+			t.LastBuiltImage = t.LastTriggeredImage
+		}
+	}
+}
+
+// recordRun brings the build config up to date with its newest run. Somebody else's change meanwhile is Conflict: the caller tries
+// again when it has seen it.
+func (w *watcher) recordRun(ctx context.Context, stored *corev1.ConfigMap, run *PipelineRun) error {
+	changed, news, err := withRun(stored, run)
+	if err != nil || !news {
+		return err
+	}
+	_, err = w.clients.Kube.CoreV1().ConfigMaps(w.o.Namespace).Update(ctx, changed, metav1.UpdateOptions{})
+	switch {
+	case apierrors.IsConflict(err), apierrors.IsNotFound(err):
+		return failure.New(failure.Conflict, "writing what %s tried into build config %s: %w", run.Name, stored.Name, err)
+	case err != nil:
+		return failure.New(failure.Unavailable, "writing what %s tried into build config %s: %w", run.Name, stored.Name, err)
+	}
+	w.o.Log.Info("recorded", "buildConfig", stored.Name, "build", run.Name, "state", string(run.facts.state))
+	return nil
+}
