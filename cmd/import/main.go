@@ -5,7 +5,10 @@ import (
 	"context"
 	"strings"
 
+	"github.com/osbs-tekton/osbs/pkg/buildconfig/clusterstore"
 	"github.com/osbs-tekton/osbs/pkg/buildconfig/filestore"
+	"github.com/osbs-tekton/osbs/pkg/cluster"
+	"github.com/osbs-tekton/osbs/pkg/failure"
 	"github.com/osbs-tekton/osbs/pkg/imageimport"
 	"github.com/osbs-tekton/osbs/pkg/registry"
 	"github.com/osbs-tekton/osbs/pkg/step"
@@ -33,18 +36,21 @@ func flags(f *step.FlagSet) step.Run {
 	f.BoolVar(&o.Autorebuild, "is-autorebuild", false, "an ImageStream change started the build, not a user")
 	f.BoolVar(&o.Scratch, "scratch", false, "a scratch build: nothing is imported")
 	f.BoolVar(&o.Isolated, "isolated", false, "an isolated build: nothing is imported")
-	streams := f.String("imagestream-dir", "", "directory of the ImageStreams")
-	configs := f.String("buildconfig-dir", "", "directory of the build configs; empty means that none is told what the build produced")
+	s := stores{
+		cluster: cluster.RegisterFlags(f),
+		streams: f.String("imagestream-dir", "", "directory of the ImageStreams; empty means that they are the cluster's"),
+		configs: f.String("buildconfig-dir", "",
+			"directory of the build configs; empty means that they are the cluster's, or with -imagestream-dir that none is told what the build produced"),
+	}
 	access := registry.RegisterFlags(f, "registries that the image was pushed to")
-	f.Required("imagestream-dir", "registry-uri")
+	f.Required("registry-uri")
 	return func(ctx context.Context, env step.Env, out *step.Results) (err error) {
 		o.Env, o.Workspace = env, f.Workspace()
 		if o.Registry, _, err = access.Open(env); err != nil {
 			return err
 		}
-		o.Streams = imageimport.NewFile(*streams, o.Registry)
-		if *configs != "" {
-			o.BuildConfigs = filestore.New(*configs)
+		if err := s.open(&o); err != nil {
+			return err
 		}
 		record, err := imageimport.Run(ctx, o)
 		if err != nil {
@@ -52,6 +58,32 @@ func flags(f *step.FlagSet) step.Run {
 		}
 		return results(out, record)
 	}
+}
+
+// stores are the flags that say where ImageStreams and build configs are kept.
+type stores struct {
+	cluster          *cluster.Flags
+	streams, configs *string
+}
+
+// open opens the directories, or what the cluster has in their place.
+func (s stores) open(o *imageimport.Options) error {
+	if *s.streams != "" {
+		o.Streams = imageimport.NewFile(*s.streams, o.Registry)
+		if *s.configs != "" {
+			o.BuildConfigs = filestore.New(*s.configs)
+		}
+		return nil
+	}
+	if *s.configs != "" {
+		return failure.New(failure.Usage, "-buildconfig-dir needs -imagestream-dir: ImageStreams and build configs are both files, or both in the cluster")
+	}
+	client, err := s.cluster.Open(o.Env, "-imagestream-dir")
+	if err != nil {
+		return err
+	}
+	o.Streams, o.BuildConfigs = imageimport.NewCluster(client), clusterstore.New(client)
+	return nil
 }
 
 func results(out *step.Results, record workspace.Import) error {

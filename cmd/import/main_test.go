@@ -1,14 +1,21 @@
 package main
 
 import (
+	"encoding/json"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/google/go-containerregistry/pkg/v1/random"
+	imagev1 "github.com/openshift/api/image/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/osbs-tekton/osbs/internal/apitest"
 	"github.com/osbs-tekton/osbs/internal/registrytest"
+	"github.com/osbs-tekton/osbs/pkg/buildconfig"
+	"github.com/osbs-tekton/osbs/pkg/buildconfig/clusterstore"
 	"github.com/osbs-tekton/osbs/pkg/failure"
 	"github.com/osbs-tekton/osbs/pkg/imageimport"
 	"github.com/osbs-tekton/osbs/pkg/workspace"
@@ -63,6 +70,65 @@ func TestImport(t *testing.T) {
 	}
 	if stream.Spec.Tags[0].ImportPolicy.Insecure {
 		t.Error("a registry with TLS is imported from as insecure")
+	}
+}
+
+// On a cluster the ImageStream is the API's, which reads the registry itself.
+func TestImportIntoACluster(t *testing.T) {
+	t.Parallel()
+	r := registrytest.Start(t, registrytest.Options{})
+	image, err := random.Image(100, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	digest, err := image.Digest()
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Push(t, "team/app:1-1", image)
+	dir := t.TempDir()
+	for _, record := range []workspace.Record{
+		workspace.Push{Digest: digest.String(), Images: []workspace.PushedImage{{Repository: r.Host + "/team/app", Floating: []string{"latest"}}}},
+		workspace.Lock{BuildConfig: "app", Holder: "app-1"}, workspace.DetectBase{},
+	} {
+		if err := workspace.Write(workspace.Dir(dir), record); err != nil {
+			t.Fatal(err)
+		}
+	}
+	api := apitest.Start(t, "v1/configmaps", "image.openshift.io/v1/imagestreams")
+	api.Handle("image.openshift.io/v1/imagestreamimports", func(w http.ResponseWriter, req *http.Request) {
+		var request imagev1.ImageStreamImport
+		if err := json.NewDecoder(req.Body).Decode(&request); err != nil || len(request.Spec.Images) != 1 || request.Spec.Images[0].From.Name != r.Host+"/team/app:latest" {
+			t.Errorf("request %+v, %v", request, err)
+		}
+		request.Status.Images = []imagev1.ImageImportStatus{{Image: &imagev1.Image{ObjectMeta: metav1.ObjectMeta{Name: digest.String()}}}}
+		_ = json.NewEncoder(w).Encode(request)
+	})
+	configs := clusterstore.New(apitest.Client(t, api.URL))
+	if _, err := configs.Create(t.Context(), &buildconfig.BuildConfig{Name: "app"}); err != nil {
+		t.Fatal(err)
+	}
+	code, log := run(t, "-workspace", dir, "-results-dir", dir, "-registry-uri", r.URL, "-kubeconfig", apitest.Kubeconfig(t, api.URL), "-namespace", apitest.Namespace)
+	if code != 0 {
+		t.Fatalf("exit code %d: %s", code, log)
+	}
+	bc, err := configs.Get(t.Context(), "app")
+	if err != nil || bc.ImageStream != "team-app" || bc.LastBuild == nil {
+		t.Errorf("build config %+v, %v", bc, err)
+	}
+	if api.UID("image.openshift.io/v1/imagestreams", "team-app") == "" {
+		t.Error("there is no ImageStream")
+	}
+}
+
+func TestNoCluster(t *testing.T) {
+	t.Setenv("KUBERNETES_SERVICE_HOST", "")
+	for text, args := range map[string][]string{
+		"with -imagestream-dir none is needed": nil, "needs -imagestream-dir": {"-buildconfig-dir", t.TempDir()},
+	} {
+		if code, log := run(t, append(args, "-registry-uri", "r.example.com")...); code != failure.Usage.ExitCode() || !strings.Contains(log, text) {
+			t.Errorf("%v: exit code %d: %s", args, code, log)
+		}
 	}
 }
 

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -82,6 +84,18 @@ func Client(t testing.TB, url string) *cluster.Client {
 		t.Fatal(err)
 	}
 	return c
+}
+
+// Kubeconfig is a file that leads to a server.
+func Kubeconfig(t testing.TB, url string) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "kubeconfig")
+	text := fmt.Sprintf("{apiVersion: v1, kind: Config, current-context: x, clusters: [{name: x, cluster: {server: %q}}], "+
+		"users: [{name: x}], contexts: [{name: x, context: {cluster: x, user: x}}]}", url)
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
 }
 
 // Handle has the requests to create an object of a resource answered by h.

@@ -163,6 +163,9 @@ func (r Resource[T]) do(ctx context.Context, doing, name string, request func(re
 		}
 		return classify(ctx, err)
 	})
+	if retry.IsTemporary(err) { // the tries are spent: callers that retry something larger need not repeat them all
+		err = failure.New(failure.Unavailable, "%s", err.Error())
+	}
 	return body, err
 }
 

@@ -85,10 +85,15 @@ type image struct {
 	digest, repository, mediaType string
 }
 
-// Import implements Store. The registries are read first, then the stream is changed in one step.
+// Import implements Store. The registries are read first, then the stream is changed in one step. When somebody else has imported a tag
+// meanwhile, what was read here may be older than what the tag has by now: that is failure.Conflict, as on OpenShift.
 func (f *File) Import(ctx context.Context, request *imagev1.ImageStreamImport) (*imagev1.ImageStreamImport, error) {
 	answer := request.DeepCopy()
 	answer.Status = imagev1.ImageStreamImportStatus{}
+	before, err := f.Get(ctx, request.Name)
+	if err != nil && failure.KindOf(err) != failure.NotFound {
+		return nil, err
+	}
 	images := make([]*image, len(request.Spec.Images))
 	for i, spec := range request.Spec.Images {
 		found, err := f.read(ctx, spec.From.Name)
@@ -101,7 +106,10 @@ func (f *File) Import(ctx context.Context, request *imagev1.ImageStreamImport) (
 	if !request.Spec.Import {
 		return answer, nil
 	}
-	err := f.dir.Change(ctx, request.Name, func(stored *imagev1.ImageStream) (*imagev1.ImageStream, error) {
+	err = f.dir.Change(ctx, request.Name, func(stored *imagev1.ImageStream) (*imagev1.ImageStream, error) {
+		if tag := overtaken(before, stored, request, images); tag != "" {
+			return nil, failure.New(failure.Conflict, "tag %s of ImageStream %s was imported by somebody else meanwhile", tag, request.Name)
+		}
 		stream := stored
 		if stream == nil {
 			stream = newStream(&imagev1.ImageStream{ObjectMeta: metav1.ObjectMeta{Name: request.Name}})
@@ -122,6 +130,33 @@ func (f *File) Import(ctx context.Context, request *imagev1.ImageStreamImport) (
 		return nil, err
 	}
 	return answer, nil
+}
+
+// overtaken is a tag of the request that was imported between before and stored, unless it has the image that was read; empty if none was.
+func overtaken(before, stored *imagev1.ImageStream, request *imagev1.ImageStreamImport, images []*image) string {
+	if stored == nil {
+		return ""
+	}
+	for i, spec := range request.Spec.Images {
+		tag := tagOf(spec)
+		if lastImport(stored, tag) != lastImport(before, tag) && (images[i] == nil || images[i].digest != Current(stored, tag)) {
+			return tag
+		}
+	}
+	return ""
+}
+
+// lastImport is the generation of the last import of a tag, 0 if there was none.
+func lastImport(stream *imagev1.ImageStream, tag string) int64 {
+	if stream == nil {
+		return 0
+	}
+	for _, t := range stream.Spec.Tags {
+		if t.Name == tag && t.Generation != nil {
+			return *t.Generation
+		}
+	}
+	return 0
 }
 
 // read looks up a reference in its registry.

@@ -177,21 +177,35 @@ func ImportImage(ctx context.Context, env step.Env, s Store, name, tag string) (
 	if err != nil {
 		return nil, err
 	}
-	var sources []Source
+	// In one import OpenShift reads all tags of a repository as insecurely as the first of them: those that may be are another import.
+	var secure, insecure []Source
 	for _, t := range stream.Spec.Tags {
 		if (tag == "" || t.Name == tag) && t.From != nil && t.From.Kind == kindDockerImage {
-			sources = append(sources, Source{Tag: t.Name, From: t.From.Name, Insecure: t.ImportPolicy.Insecure, Scheduled: t.ImportPolicy.Scheduled})
+			source := Source{Tag: t.Name, From: t.From.Name, Insecure: t.ImportPolicy.Insecure, Scheduled: t.ImportPolicy.Scheduled}
+			if source.Insecure {
+				insecure = append(insecure, source)
+			} else {
+				secure = append(secure, source)
+			}
 		}
 	}
-	if len(sources) == 0 {
+	if len(secure)+len(insecure) == 0 {
 		what := "no tag that is imported from a registry"
 		if tag != "" {
 			what = fmt.Sprintf("no tag %q that is imported from a registry", tag)
 		}
 		return nil, failure.New(failure.NotFound, "ImageStream %s has %s", name, what)
 	}
-	tags, err := Import(ctx, env, s, name, sources)
-	return slices.DeleteFunc(tags, func(t workspace.ImportedTag) bool { return t.OldDigest == t.Digest }), err
+	var tags []workspace.ImportedTag
+	var errs []error
+	for _, sources := range [][]Source{secure, insecure} {
+		if len(sources) == 0 {
+			continue
+		}
+		imported, err := Import(ctx, env, s, name, sources)
+		tags, errs = append(tags, imported...), append(errs, err)
+	}
+	return slices.DeleteFunc(tags, func(t workspace.ImportedTag) bool { return t.OldDigest == t.Digest }), errors.Join(errs...)
 }
 
 // Current is the digest that a tag of the stream names now, empty if none.
