@@ -34,6 +34,7 @@ var bound = map[string]string{
 
 // unset are the flags that no Task sets, each with the reason.
 var unset = map[string]string{
+	"results-limit":       "a step that shares its pod with many is told by the layout of the pod",
 	"termination-message": "the message of a step is Tekton's own: it carries the results",
 	"storage-driver":      "the best that works on the node is found by trying",
 	"publish":             "the step publish-release of push is what this is for",

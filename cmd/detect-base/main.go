@@ -91,9 +91,6 @@ func parseDigests(pairs []string) (map[string]string, error) {
 	return digests, nil
 }
 
-// maxResults bounds the results together, in bytes; the step runtime holds about 2 KB.
-const maxResults = 1900
-
 type baseImage struct {
 	Reference      string `json:"reference"`
 	Digest         string `json:"digest"`
@@ -105,21 +102,19 @@ func results(out *step.Results, record workspace.DetectBase) error {
 	if parent := record.Parent(); parent != nil {
 		image, digest = parent.Resolved, parent.Digest
 	}
-	list, err := baseImages(record, maxResults-len(image)-len(digest))
-	if err != nil {
-		return err
-	}
-	for _, r := range [][2]string{
-		{"base-images", list}, {"parent-image", image}, {"parent-digest", digest}, {"scratch", strconv.FormatBool(record.Scratch)},
-	} {
+	for _, r := range [][2]string{{"parent-image", image}, {"parent-digest", digest}, {"scratch", strconv.FormatBool(record.Scratch)}} {
 		if err := out.Set(r[0], r[1]); err != nil {
 			return err
 		}
 	}
-	return nil
+	list, err := baseImages(record, out.Room("base-images"))
+	if err != nil {
+		return err
+	}
+	return out.Set("base-images", list)
 }
 
-// baseImages is the JSON list of as many bases as fit into limit bytes.
+// baseImages is the JSON list of as many bases as fit into limit bytes, as results count them.
 func baseImages(record workspace.DetectBase, limit int) (string, error) {
 	list := "[]"
 	all := make([]baseImage, 0, len(record.Bases))
@@ -129,7 +124,7 @@ func baseImages(record workspace.DetectBase, limit int) (string, error) {
 		if err != nil {
 			return "", failure.New(failure.Internal, "encoding base-images: %w", err)
 		}
-		if len(data) > limit {
+		if step.Size(string(data)) > limit {
 			break
 		}
 		list = string(data)

@@ -73,6 +73,7 @@ func (a *arrangement) fuse(p *pod, settings chain.Pod) (*chain.Link, error) {
 		return nil, err
 	}
 	f.token()
+	f.limitResults()
 	f.spec()
 	a.rewriteOutside(f.out)
 	return f.out, nil

@@ -2,6 +2,7 @@ package layout
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 
 	"sigs.k8s.io/kustomize/kyaml/yaml"
@@ -148,6 +149,39 @@ func (m *member) furtherMessages() []*yaml.Node {
 			"value", variable.ResultOf(variable.Steps, name, message).String()))
 	}
 	return out
+}
+
+const (
+	// podMessages is how many bytes Kubernetes keeps of the termination messages of all containers of a pod, each having the same share of
+	// them and at most maxMessage. Tekton carries results in these, and does not understand one that was cut off.
+	podMessages = 12 << 10
+	maxMessage  = 4 << 10
+	// ofTekton is what Tekton itself says in each.
+	ofTekton = 80
+)
+
+// limitResults tells the steps of this project how much their results may take.
+func (f *fusion) limitResults() {
+	containers := 2 // Tekton's own first one, and one that something else may put into the pod
+	scripts := 0
+	for _, m := range f.members {
+		for _, c := range m.containers() {
+			containers++
+			if tree.Text(c, "script") != "" {
+				scripts = 1 // Tekton writes them in a container of its own
+			}
+		}
+	}
+	limit := min(podMessages/(containers+scripts), maxMessage) - ofTekton
+	for _, m := range f.members {
+		for _, step := range tree.Items(m.Spec(), "steps") {
+			args := tree.Items(step, "args")
+			i := slices.IndexFunc(args, func(arg *yaml.Node) bool { return strings.HasPrefix(arg.Value, "-results-dir=") })
+			if m.OwnStage() && i >= 0 {
+				tree.SetItems(step, "args", slices.Insert(slices.Clone(args), i+1, tree.String("-results-limit="+strconv.Itoa(limit))))
+			}
+		}
+	}
 }
 
 // inside rewrites a text of a member: references to results of links in the same pod become references to results of steps.

@@ -24,6 +24,7 @@ type FlagSet struct {
 	positional  *list
 	workspace   *string
 	resultsDir  *string
+	limit       *int
 	termination *string
 	logLevel    *string
 	logFormat   *string
@@ -34,6 +35,7 @@ func newFlagSet(s Spec) *FlagSet {
 	f.SetOutput(io.Discard)
 	f.workspace = f.String("workspace", ".", "directory that the stages of a build share")
 	f.resultsDir = f.String("results-dir", "/tekton/results", "directory for results, a file each; nothing is written if it does not exist")
+	f.limit = f.Int("results-limit", 0, "bytes that the results may take in the message in which Tekton carries them; 0 means what a pod of few steps has room for")
 	f.termination = f.String("termination-message", "/dev/termination-log", "file for the termination message; nothing is written if it does not exist")
 	f.logLevel = f.String("log-level", "info", "debug, info, warn or error")
 	f.logFormat = f.String("log-format", "text", "text or json")

@@ -26,6 +26,8 @@ const (
 	maxResults     = 3000 // all values of a step together, bytes
 	maxMessage     = 900  // ResultMessage, bytes
 	maxTermination = 4096 // our own termination message, bytes
+	entry          = 32   // what Tekton writes around the name and the value of a result, bytes
+	minMessage     = 160  // of ResultMessage there is at least this much, bytes
 )
 
 // Result is a result that a step may set.
@@ -37,13 +39,15 @@ type Result struct {
 // Results collects a step's results and writes each to a file of its name, as Tekton reads them.
 type Results struct {
 	dir      string
+	limit    int
 	declared []string
 	values   map[string]string
-	size     int
 }
 
-func newResults(declared []Result, dir string) *Results {
-	r := &Results{dir: dir, values: map[string]string{}}
+// newResults makes the results of a step. limit bounds their size as Tekton writes it: the containers of a pod share 12 KB, so that a
+// step among many has less room than one of few. Without one, the values together have what is usual.
+func newResults(declared []Result, dir string, limit int) *Results {
+	r := &Results{dir: dir, limit: limit, values: map[string]string{}}
 	for _, d := range declared {
 		r.declared = append(r.declared, d.Name)
 	}
@@ -55,10 +59,42 @@ func (r *Results) Set(name, value string) error {
 	if !slices.Contains(r.declared, name) {
 		return failure.New(failure.Internal, "result %q is not declared", name)
 	}
-	if r.size += len(value) - len(r.values[name]); r.size > maxResults-maxMessage {
-		return failure.New(failure.Internal, "result %q does not fit: all results of a step together hold %d bytes", name, maxResults-maxMessage)
+	if room := r.Room(name); Size(value) > room {
+		return failure.New(failure.Internal, "result %q does not fit: it takes %d bytes, and there is room for %d", name, Size(value), room)
 	}
 	return r.store(name, value)
+}
+
+// Room is the Size that the value of a result may have, beside the results that are set.
+func (r *Results) Room(name string) int {
+	room := r.total()
+	for other, value := range r.values {
+		if other != name && other != ResultMessage {
+			room -= Size(value)
+		}
+	}
+	return max(room, 0)
+}
+
+// total is the room for the values of all results but the message.
+func (r *Results) total() int {
+	if r.limit <= 0 {
+		return maxResults - maxMessage
+	}
+	room := r.limit - minMessage - entry - len(ResultMessage)
+	for _, name := range r.declared {
+		room -= entry + len(name)
+	}
+	return max(room, 0)
+}
+
+// Size is how many bytes a value takes in JSON, in which Tekton carries it.
+func Size(value string) int {
+	data, err := json.Marshal(value)
+	if err != nil { // no string has one
+		return len(value)
+	}
+	return len(data) - len(`""`)
 }
 
 func (r *Results) store(name, value string) error {
@@ -90,7 +126,17 @@ func (r *Results) write(name, value string) error {
 }
 
 // message stores why the step failed. It cannot fail itself: the log has the text too.
-func (r *Results) message(text string) { _ = r.store(ResultMessage, shorten(text, maxMessage)) }
+func (r *Results) message(text string) {
+	room := maxMessage
+	if r.limit > 0 {
+		room = min(room, r.Room(ResultMessage)+minMessage)
+	}
+	short := shorten(text, room)
+	for limit := room; Size(short) > room && limit > minMessage/2; limit = limit * 3 / 4 {
+		short = shorten(text, limit)
+	}
+	_ = r.store(ResultMessage, short)
+}
 
 // outcome is what the termination message says.
 type outcome struct {

@@ -80,7 +80,7 @@ func (s Spec) Execute(ctx context.Context, args []string, getenv func(string) st
 	secrets := &redact.Set{}
 	log := newLogger(stderr, *f.logLevel, *f.logFormat, secrets).With("stage", s.Name)
 	env := Env{Log: log, Redact: secrets, Progress: progress.New(stderr, false)}.WithDefaults()
-	results := newResults(s.Results, *f.resultsDir)
+	results := newResults(s.Results, *f.resultsDir, *f.limit)
 	err := s.run(ctx, f, run, env, results)
 	out := s.outcome(results, secrets, err)
 	if err != nil {

@@ -380,3 +380,39 @@ func TestSIGTERMEndsAStepThatDoesNotListen(t *testing.T) {
 		t.Errorf("ended with %v", err)
 	}
 }
+
+// TestResultsLimit checks that results, as Tekton writes them, stay within the share of a container among many.
+func TestResultsLimit(t *testing.T) {
+	const limit = 600
+	for name, tc := range map[string]struct {
+		value string
+		err   error
+	}{
+		"fits":    {value: strings.Repeat(`"x" `, 50)},
+		"quotes":  {value: strings.Repeat(`"`, 240)},
+		"message": {value: "sha256:1", err: errors.New(strings.Repeat("\"\n", 600))},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			s := sample(func(_ context.Context, _ Env, out *Results, _ map[string]any) error {
+				if room := out.Room("digest"); Size(tc.value) > room {
+					tc.value = tc.value[:room/2]
+				}
+				return errors.Join(out.Set("digest", tc.value), tc.err)
+			})
+			var stderr bytes.Buffer
+			s.Execute(t.Context(), []string{"-git-url=u", "-results-dir=" + dir, "-results-limit=" + strconv.Itoa(limit)}, func(string) string { return "" }, &stderr)
+			var entries []map[string]any
+			for _, name := range []string{"digest", ResultMessage} {
+				data, err := os.ReadFile(filepath.Join(dir, name))
+				if err != nil {
+					t.Fatal(err, stderr.String())
+				}
+				entries = append(entries, map[string]any{"key": name, "value": string(data), "type": 4})
+			}
+			if message, err := json.Marshal(entries); err != nil || len(message) > limit {
+				t.Errorf("%d bytes, more than %d: %s", len(message), limit, message)
+			}
+		})
+	}
+}
