@@ -11,6 +11,7 @@ LDFLAGS     := -s -w -X main.version=$(VERSION)
 GOBUILD     := CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)'
 CRANE       := $(CACHE)/tools/crane
 GOLANGCI    := $(CACHE)/tools/golangci-lint-v2.15.0
+KO          := $(CACHE)/tools/ko-v0.19.1
 TEST        ?= .
 PKGS        ?= ./...
 # What the tests talk to: real git and ssh servers, a second registry implementation, a static shell for test images.
@@ -37,12 +38,12 @@ demo: osbs ## Build two images from examples/, change the base, watch the other 
 	@bash examples/demo.sh $(BIN)/osbs $(CACHE)/demo
 
 .PHONY: test
-test: packages vet ## Run all tests with the race detector, on real servers (installs what it needs, as root on Debian)
+test: packages vet $(KO) ## Run all tests with the race detector, on real servers (installs what it needs, as root on Debian)
 	CGO_ENABLED=1 GORACE=atexit_sleep_ms=0 $(GO) test -race -timeout 30m -run '$(TEST)' $(PKGS)
 
 .PHONY: vet
 vet: ## Check formatting, vet, and that go.mod is tidy
-	@test -z "$$(gofmt -l cmd pkg internal examples 2>/dev/null | tee /dev/stderr)" || { echo "run: gofmt -w on the files above" >&2; exit 1; }
+	@test -z "$$(gofmt -l cmd generator pkg internal examples tasks 2>/dev/null | tee /dev/stderr)" || { echo "run: gofmt -w on the files above" >&2; exit 1; }
 	CGO_ENABLED=0 $(GO) vet ./...
 	$(GO) mod tidy -diff
 
@@ -57,7 +58,7 @@ $(GOLANGCI):
 
 .PHONY: fuzz
 fuzz: ## Run every fuzz test for FUZZTIME (default 20s) each
-	@for file in $$(grep -rlE '^func Fuzz' --include='*_test.go' cmd pkg internal); do \
+	@for file in $$(grep -rlE '^func Fuzz' --include='*_test.go' cmd generator pkg internal tasks); do \
 	  for f in $$(sed -nE 's/^func (Fuzz[A-Za-z0-9_]+)\(.*/\1/p' $$file); do \
 	    echo "== $$(dirname $$file) $$f"; CGO_ENABLED=0 $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $(or $(FUZZTIME),20s) ./$$(dirname $$file) || exit 1; \
 	  done; done
@@ -72,12 +73,22 @@ $(CRANE):
 	CGO_ENABLED=0 GOFLAGS= GOBIN=$(@D) $(GO) install github.com/google/go-containerregistry/cmd/crane@v0.22.1
 
 .PHONY: generate
-generate: ## Render what is generated: the command reference in docs/
+generate: ## Render what is generated: pipelines/, and the references in docs/
 	CGO_ENABLED=0 $(GO) generate ./...
 
 .PHONY: verify-generate
 verify-generate: generate ## Check that what is generated is committed
-	@git diff --exit-code -- docs || { echo "generated files differ: run 'make generate' and commit" >&2; exit 1; }
+	@git diff --exit-code -- docs pipelines generator || { echo "generated files differ: run 'make generate' and commit" >&2; exit 1; }
+
+.PHONY: release
+release: $(KO) ## Make dist/osbs-VERSION: objects, images in REGISTRY, SBOMs, programs, checksums (BASE=IMAGE, PLATFORMS=..., CONFIG=FILE)
+	@CGO_ENABLED=0 $(GO) run ./internal/release -version '$(VERSION)' -registry '$(or $(REGISTRY),localhost:5000/osbs)' -ko $(KO) \
+	  -base '$(BASE)' -config '$(CONFIG)' $(if $(PLATFORMS),-platforms '$(PLATFORMS)')
+
+$(KO):
+	@mkdir -p $(@D)
+	CGO_ENABLED=0 GOFLAGS= GOBIN=$(@D)/new $(GO) install github.com/google/ko@$(subst ko-,,$(notdir $@))
+	@mv $(@D)/new/ko $@
 
 .PHONY: packages
 packages: ## Install the Debian packages that the tests use
@@ -85,7 +96,7 @@ packages: ## Install the Debian packages that the tests use
 
 .PHONY: clean
 clean: ## Remove what was built, and the demo
-	rm -rf $(BIN) $(CACHE)
+	rm -rf $(BIN) $(CACHE) dist
 
 # install PACKAGES: nothing to do if dpkg has them all; never asks.
 define install
