@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"slices"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -25,13 +26,37 @@ type PlatformImage struct {
 // Index joins images into an index and stores it in repo under each of the tags, or by digest only if there are none. The same
 // images give the same index, whatever their order. Two images for one platform are failure.InvalidInput.
 func Index(ctx context.Context, repo *transfer.Repository, images []PlatformImage, tags ...string) (transfer.Manifest, error) {
+	entries := make([]entry, 0, len(images))
+	for _, image := range images {
+		entries = append(entries, entry{image, repo})
+	}
+	m, err := join(ctx, entries)
+	if err != nil {
+		return transfer.Manifest{}, err
+	}
+	for _, identifier := range append([]string{m.Digest.String()}, tags...) {
+		if err := repo.PutManifest(ctx, identifier, m); err != nil {
+			return transfer.Manifest{}, err
+		}
+	}
+	return m, nil
+}
+
+// entry is an image that becomes part of an index, and where it is.
+type entry struct {
+	PlatformImage
+	source transfer.Source
+}
+
+// join makes the index of the images.
+func join(ctx context.Context, images []entry) (transfer.Manifest, error) {
 	index := v1.IndexManifest{SchemaVersion: 2, MediaType: types.OCIImageIndex, Manifests: make([]v1.Descriptor, 0, len(images))}
 	if len(images) == 0 {
 		return transfer.Manifest{}, failure.New(failure.InvalidInput, "no images to join into an index")
 	}
 	seen := map[string]string{}
 	for _, image := range images {
-		d, err := descriptor(ctx, repo, image)
+		d, err := image.descriptor(ctx)
 		if err != nil {
 			return transfer.Manifest{}, fmt.Errorf("joining %s: %w", image.Digest, err)
 		}
@@ -53,41 +78,42 @@ func Index(ctx context.Context, repo *transfer.Repository, images []PlatformImag
 	if err != nil {
 		return transfer.Manifest{}, fmt.Errorf("hashing the index: %w", err)
 	}
-	m := transfer.Manifest{Raw: raw, MediaType: types.OCIImageIndex, Digest: digest}
-	for _, identifier := range append([]string{digest.String()}, tags...) {
-		if err := repo.PutManifest(ctx, identifier, m); err != nil {
-			return transfer.Manifest{}, err
-		}
-	}
-	return m, nil
+	return transfer.Manifest{Raw: raw, MediaType: types.OCIImageIndex, Digest: digest}, nil
 }
 
 // descriptor is an image's entry in an index.
-func descriptor(ctx context.Context, repo *transfer.Repository, image PlatformImage) (v1.Descriptor, error) {
-	m, err := repo.Manifest(ctx, image.Digest)
+func (e entry) descriptor(ctx context.Context) (v1.Descriptor, error) {
+	m, err := e.source.Manifest(ctx, e.Digest)
 	if err != nil {
 		return v1.Descriptor{}, err
 	}
 	if !m.MediaType.IsImage() {
-		return v1.Descriptor{}, failure.New(failure.InvalidInput, "%s has media type %q: only images can be joined", image.Digest, m.MediaType)
+		return v1.Descriptor{}, failure.New(failure.InvalidInput, "%s has media type %q: only images can be joined", e.Digest, m.MediaType)
 	}
 	d := v1.Descriptor{MediaType: m.MediaType, Digest: m.Digest, Size: int64(len(m.Raw))}
-	if image.Platform != "" {
-		d.Platform, err = v1.ParsePlatform(image.Platform)
+	if e.Platform != "" {
+		d.Platform, err = v1.ParsePlatform(e.Platform)
 		if err != nil {
-			return v1.Descriptor{}, failure.New(failure.InvalidInput, "platform %q is malformed: %w", image.Platform, err)
+			return v1.Descriptor{}, failure.New(failure.InvalidInput, "platform %q is malformed: %w", e.Platform, err)
 		}
 		return d, nil
 	}
-	d.Platform, err = platformOf(ctx, repo, m)
-	return d, err
+	config, err := configOf(ctx, e.source, m)
+	if err != nil {
+		return v1.Descriptor{}, err
+	}
+	if config.OS == "" || config.Architecture == "" {
+		return v1.Descriptor{}, failure.New(failure.InvalidInput, "the configuration of %s names no platform", m.Digest)
+	}
+	d.Platform = config.Platform()
+	return d, nil
 }
 
 // maxConfig bounds an image's configuration, in bytes.
 const maxConfig = 8 << 20
 
-// platformOf reads the platform from an image's configuration.
-func platformOf(ctx context.Context, repo *transfer.Repository, m transfer.Manifest) (*v1.Platform, error) {
+// configOf reads an image's configuration, and verifies it.
+func configOf(ctx context.Context, source transfer.Source, m transfer.Manifest) (*v1.ConfigFile, error) {
 	manifest, err := v1.ParseManifest(bytes.NewReader(m.Raw))
 	if err != nil {
 		return nil, failure.New(failure.InvalidInput, "manifest %s is malformed: %w", m.Digest, err)
@@ -95,17 +121,21 @@ func platformOf(ctx context.Context, repo *transfer.Repository, m transfer.Manif
 	if manifest.Config.Size > maxConfig {
 		return nil, failure.New(failure.InvalidInput, "the configuration of %s is larger than %d bytes", m.Digest, maxConfig)
 	}
-	content, err := repo.Blob(ctx, manifest.Config)
+	content, _, err := source.Content(ctx, manifest.Config)
 	if err != nil {
 		return nil, err
 	}
 	defer content.Close()
-	config, err := v1.ParseConfigFile(content)
+	raw, err := io.ReadAll(io.LimitReader(content, maxConfig))
+	if err != nil {
+		return nil, failure.New(failure.Storage, "reading the configuration of %s: %w", m.Digest, err)
+	}
+	if digest, _, err := v1.SHA256(bytes.NewReader(raw)); err != nil || digest != manifest.Config.Digest {
+		return nil, failure.New(failure.Untrusted, "the configuration of %s is damaged: it has digest %s, not %s", m.Digest, digest, manifest.Config.Digest)
+	}
+	config, err := v1.ParseConfigFile(bytes.NewReader(raw))
 	if err != nil {
 		return nil, failure.New(failure.InvalidInput, "the configuration of %s is malformed: %w", m.Digest, err)
 	}
-	if config.OS == "" || config.Architecture == "" {
-		return nil, failure.New(failure.InvalidInput, "the configuration of %s names no platform", m.Digest)
-	}
-	return config.Platform(), nil
+	return config, nil
 }

@@ -12,9 +12,6 @@ import (
 	"io"
 	"time"
 
-	"github.com/google/go-containerregistry/pkg/name"
-	v1 "github.com/google/go-containerregistry/pkg/v1"
-
 	"github.com/osbs-tekton/osbs/pkg/failure"
 	"github.com/osbs-tekton/osbs/pkg/progress"
 	"github.com/osbs-tekton/osbs/pkg/registry"
@@ -43,7 +40,8 @@ type Options struct {
 	Rand io.Reader
 }
 
-// Run pushes the image of the build record and writes the push record. Nothing is tagged before all blobs are in all registries; no
+// Run pushes the image that the build stage has left, or another engine in its place, and writes the push record. The images of several
+// platforms are pushed with the index that joins them, which is what the tags then mean. Nothing is tagged before all blobs are in all registries; no
 // primary tag is set before the unique tags are. If the prepare stage skipped the build, it does nothing.
 //
 // A primary tag that exists already is failure.Conflict, unless it is this build's own, set by an earlier attempt. What a registry
@@ -53,18 +51,18 @@ func Run(ctx context.Context, o Options) (workspace.Push, error) {
 	if skipped, err := isSkipped(o.Workspace); err != nil || skipped {
 		return workspace.Push{}, err
 	}
-	built, err := workspace.Read[workspace.Build](o.Workspace)
-	if err != nil {
-		return workspace.Push{}, err
-	}
 	if len(o.Registries) == 0 {
 		return workspace.Push{}, failure.New(failure.Usage, "no registry to push into: registry-uri is empty")
 	}
-	set, err := o.tags(built.Labels)
+	built, err := o.built(ctx)
 	if err != nil {
 		return workspace.Push{}, err
 	}
-	try, err := begin(o.Workspace, built.Digest, set)
+	set, err := o.tags(built.labels)
+	if err != nil {
+		return workspace.Push{}, err
+	}
+	try, err := begin(o.Workspace, built.digest, set)
 	if err != nil {
 		return workspace.Push{}, err
 	}
@@ -125,7 +123,7 @@ func Tags(o Options, labels map[string]string, additional []string) (tags.Set, e
 // pusher is one run.
 type pusher struct {
 	Options
-	built   workspace.Build
+	built   built
 	attempt *attempt
 }
 
@@ -166,34 +164,19 @@ func (p *pusher) run(ctx context.Context) (workspace.Push, error) {
 
 // open authenticates at every registry, so that a wrong password is known before anything is sent.
 func (p *pusher) open(ctx context.Context) ([]*destination, error) {
-	var mountFrom []name.Repository
-	if base, ok, err := p.base(); err != nil {
-		return nil, err
-	} else if ok {
-		mountFrom = append(mountFrom, base)
-	}
 	dests := make([]*destination, 0, len(p.Registries))
 	for _, uri := range p.Registries {
 		repo, err := p.Registry.ParseRepository(uri.Host + "/" + p.attempt.Tags.Name)
 		if err != nil {
 			return nil, err
 		}
-		opened, err := transfer.Open(ctx, p.Registry, p.Env, repo, transfer.Push, mountFrom...)
+		opened, err := transfer.Open(ctx, p.Registry, p.Env, repo, transfer.Push, p.built.bases...)
 		if err != nil {
 			return nil, err
 		}
 		dests = append(dests, &destination{repo: opened})
 	}
 	return dests, nil
-}
-
-// base is the repository that has the base's layers.
-func (p *pusher) base() (name.Repository, bool, error) {
-	if p.built.BaseRepository == "" {
-		return name.Repository{}, false, nil
-	}
-	repo, err := p.Registry.ParseRepository(p.built.BaseRepository)
-	return repo, err == nil, err
 }
 
 // ErrPrimaryExists is why a push is refused whose primary tag another build has set; the text is the original's.
@@ -215,7 +198,7 @@ func (p *pusher) checkPrimary(ctx context.Context, dests []*destination) error {
 		switch {
 		case !found:
 			p.attempt.PrimaryFree[repo] = true
-		case p.attempt.PrimaryFree[repo] && digest.String() == p.built.Digest:
+		case p.attempt.PrimaryFree[repo] && digest.String() == p.built.digest:
 			p.Log.Info("an earlier attempt of this build has set the primary tag", "image", repo+":"+primary)
 		default:
 			return failure.WithHint(failure.New(failure.Conflict, "%w: %s:%s has digest %s", ErrPrimaryExists, repo, primary, digest),
@@ -227,37 +210,15 @@ func (p *pusher) checkPrimary(ctx context.Context, dests []*destination) error {
 
 // sendBlobs brings everything but the tagged manifest into a registry.
 func (p *pusher) sendBlobs(ctx context.Context, d *destination) error {
-	src, err := p.source()
-	if err != nil {
-		return err
-	}
 	began := time.Now()
-	d.manifest, d.stats, err = d.repo.Blobs(ctx, src, p.built.Digest, p.Jobs)
+	var err error
+	d.manifest, d.stats, err = d.repo.Blobs(ctx, p.built.source, p.built.digest, p.Jobs)
 	if err != nil {
 		return err
 	}
 	p.Log.Info("sent the image's blobs", "repository", d.repo.Name().String(), "uploaded", progress.Size(d.stats.Uploaded), "copied", progress.Size(d.stats.Copied),
 		"mounted", progress.Size(d.stats.Mounted), "existed", progress.Size(d.stats.Existed), "took", time.Since(began).Round(time.Millisecond))
 	return nil
-}
-
-// source is the layout of the build stage; layers of the base that it lacks are in the base's repository.
-func (p *pusher) source() (*transfer.Layout, error) {
-	layout := &transfer.Layout{Dir: p.Workspace.Image(), InRest: map[v1.Hash]bool{}}
-	base, ok, err := p.base()
-	if err != nil || !ok {
-		return layout, err
-	}
-	layout.Rest = &base
-	layout.Open = func(ctx context.Context) (*transfer.Repository, error) {
-		return transfer.Open(ctx, p.Registry, p.Env, base, transfer.Pull)
-	}
-	for _, layer := range p.built.Layers {
-		if digest, err := v1.NewHash(layer.Digest); err == nil && layer.Base {
-			layout.InRest[digest] = true
-		}
-	}
-	return layout, nil
 }
 
 // tag sets one tag and reads it back.
@@ -271,7 +232,7 @@ func (p *pusher) tag(ctx context.Context, d *destination, tag string) error {
 
 func (p *pusher) record(dests []*destination) workspace.Push {
 	set := p.attempt.Tags
-	record := workspace.Push{Digest: p.built.Digest, Images: make([]workspace.PushedImage, 0, len(dests))}
+	record := workspace.Push{Digest: p.built.digest, Images: make([]workspace.PushedImage, 0, len(dests))}
 	for _, d := range dests {
 		record.Images = append(record.Images, workspace.PushedImage{
 			Repository: d.repo.Name().String(), Unique: set.Unique, Primary: set.Primary, Floating: set.Floating,
