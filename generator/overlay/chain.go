@@ -2,6 +2,7 @@ package overlay
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 
 	"sigs.k8s.io/kustomize/kyaml/yaml"
@@ -178,6 +179,7 @@ func (a *applier) replace(e Entry) {
 	for _, l := range a.chain.Links[first:end] {
 		a.keep(e, l)
 		e.task.fill(l)
+		a.adopt(l)
 		l.Origin = fmt.Sprintf("%s:%d", e.File, e.Line)
 		a.brought[l] = e
 		a.rename(l.Name, e.task.results)
@@ -238,6 +240,7 @@ func (a *applier) offers(e Entry, l *chain.Link) {
 	for _, r := range tree.Items(l.Spec(), "results") {
 		offered = append(offered, tree.Text(r, "name"))
 	}
+	named := slices.Collect(maps.Values(e.task.results))
 	for wanted, name := range e.task.results {
 		if !slices.Contains(offered, name) {
 			a.fault(e, "results: %s: the task has no result %q%s", wanted, name, near(name, offered))
@@ -253,7 +256,7 @@ func (a *applier) offers(e Entry, l *chain.Link) {
 		used[r.Of] = used[r.Of] || r.Link == l.Name
 	}
 	for name, is := range used {
-		if is && !slices.Contains(offered, name) {
+		if is && !slices.Contains(offered, name) && !slices.Contains(named, name) {
 			missing = append(missing, fmt.Sprintf("%s (%s)", name, join(a.users(l.Name, name))))
 		}
 	}
@@ -300,6 +303,7 @@ func (a *applier) insert(e Entry) {
 		return
 	}
 	l := e.task.link(e, e.target)
+	a.adopt(l)
 	links, at := a.chain.Links, end
 	if e.before != "" {
 		at = first
@@ -341,6 +345,7 @@ func (a *applier) finally(e Entry) {
 		return
 	}
 	l := e.task.link(e, e.target)
+	a.adopt(l)
 	a.chain.Finally = append(a.chain.Finally, l)
 	a.brought[l] = e
 	a.change(e, "task "+e.target, "", "added, runs at the end: %s", e.task)

@@ -9,6 +9,7 @@ import (
 
 	"sigs.k8s.io/kustomize/kyaml/yaml"
 
+	"github.com/osbs-tekton/osbs/generator/chain/tree"
 	"github.com/osbs-tekton/osbs/pkg/failure"
 	"github.com/osbs-tekton/osbs/pkg/osbsconf"
 )
@@ -83,14 +84,22 @@ func show(n *yaml.Node) string {
 	if n.Kind == yaml.ScalarNode {
 		text = n.Value
 	} else {
-		c := *n
-		c.Style |= yaml.FlowStyle
-		c.HeadComment, c.LineComment, c.FootComment = "", "", ""
-		text, _ = yaml.String(&c, yaml.Trim) // a tree that was read can be written
+		c := tree.Clone(n)
+		bare(c)
+		c.Style = yaml.FlowStyle
+		text, _ = yaml.String(c, yaml.Trim) // a tree that was read can be written
 	}
 	text = strings.Join(strings.Fields(text), " ")
 	if runes := []rune(text); len(runes) > most {
 		text = string(runes[:most-3]) + "..."
 	}
 	return text
+}
+
+// bare takes the comments from a tree.
+func bare(n *yaml.Node) {
+	n.HeadComment, n.LineComment, n.FootComment = "", "", ""
+	for _, child := range n.Content {
+		bare(child)
+	}
 }

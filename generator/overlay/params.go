@@ -66,8 +66,10 @@ func (a *applier) setDefault(e Entry, v value) {
 	if old := tree.Get(specs[0], "default"); old != nil {
 		what += ", was " + quoted(old)
 	}
-	for _, p := range specs {
-		tree.Set(p, "default", tree.Clone(v.node))
+	for _, p := range append(specs, a.declared[v.name]) {
+		if p != nil {
+			tree.Set(p, "default", tree.Clone(v.node))
+		}
 	}
 	a.change(e, "Pipeline", "params["+v.name+"]", "%s", what)
 }
@@ -102,7 +104,7 @@ func (a *applier) fits(e Entry, v value, spec *yaml.Node) bool {
 	if want == is || is == "string" && len(variable.In(v.node.Value)) > 0 {
 		return true
 	}
-	a.fault(e, "the param %s is of type %s, and here is a %s", v.name, want, is)
+	a.fault(e, "the param %s is of type %s, and the value of type %s", v.name, want, is)
 	return false
 }
 
@@ -140,6 +142,22 @@ func (a *applier) pipelineParams() map[string]*yaml.Node {
 		params[tree.Text(p.YNode(), "name")] = p.YNode()
 	}
 	return params
+}
+
+// adopt gives the params of a task that an overlay brings the defaults that the Pipeline has for them: a task that needs what the
+// Pipeline has a default for must not make users say it.
+func (a *applier) adopt(l *chain.Link) {
+	for _, p := range tree.Items(l.Spec(), "params") {
+		name := tree.Text(p, "name")
+		same := a.declared[name]
+		if same == nil || l.Binding(name) != nil || declaredType(same) != declaredType(p) {
+			continue
+		}
+		tree.Delete(p, "default")
+		if d := tree.Get(same, "default"); d != nil {
+			tree.Set(p, "default", tree.Clone(d))
+		}
+	}
 }
 
 // settle gives the params and workspaces of the tasks that overlays have brought their values, when all entries were applied: a param

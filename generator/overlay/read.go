@@ -156,7 +156,7 @@ func (r *reader) taskName(n *yaml.Node) string {
 		return ""
 	}
 	if wrong := validation.IsDNS1123Label(name); len(wrong) > 0 {
-		r.fault(n, "%.100q cannot be the name of a task: %s", name, wrong[0])
+		r.fault(n, "%.100q cannot be the name of a task: %s", name, brief(wrong[0]))
 		return ""
 	}
 	return name
@@ -248,7 +248,7 @@ func (r *reader) param(e *Entry, n *yaml.Node) {
 		tree.Set(e.param, "type", tree.String(kind))
 	}
 	if kind != typeOf(d) {
-		r.fault(d, "the default of a param of type %s is a %s", kind, typeOf(d))
+		r.fault(d, "the param is of type %s, and its default of type %s", kind, typeOf(d))
 	}
 	tree.Set(e.param, "default", d)
 }
@@ -322,9 +322,15 @@ func (r *reader) strings(n *yaml.Node, v verb) []value {
 			wrong = validation.IsValidLabelValue(text.Value)
 		}
 		if len(wrong) > 0 {
-			r.fault(key, "%.100q: %.100q is no entry of %s: %s", key.Value, text.Value, v, wrong[0])
+			r.fault(key, "%.100q: %.100q is no entry of %s: %s", key.Value, text.Value, v, brief(wrong[0]))
 		}
 		values = append(values, value{key.Value, text, key.Line})
 	}
 	return values
+}
+
+// brief leaves out the examples and the expression of what Kubernetes says of a name.
+func brief(message string) string {
+	message, _, _ = strings.Cut(message, " (e.g.")
+	return message
 }

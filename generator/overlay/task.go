@@ -133,7 +133,7 @@ func (r *reader) open(name string) (string, error) {
 	case errors.Is(err, fs.ErrNotExist):
 		return "", errors.New("there is none in the directory of the overlay")
 	case err != nil:
-		return "", err
+		return "", reason(err)
 	case !info.Mode().IsRegular():
 		return "", errors.New("this is no file")
 	case info.Size() > maxSize:
@@ -141,11 +141,20 @@ func (r *reader) open(name string) (string, error) {
 	}
 	f, err := root.Open(name)
 	if err != nil {
-		return "", err
+		return "", reason(err)
 	}
 	defer f.Close()
 	data, err := io.ReadAll(io.LimitReader(f, maxSize))
 	return string(data), err
+}
+
+// reason is an error of a file without the name that it was opened by.
+func reason(err error) error {
+	var path *fs.PathError
+	if errors.As(err, &path) {
+		return path.Err
+	}
+	return err
 }
 
 // call reads how the Pipeline calls the task, in the words of a PipelineTask.
