@@ -117,8 +117,9 @@ func results(out *step.Results, record workspace.DetectBase) error {
 // baseImages is the JSON list of as many bases as fit into limit bytes, as results count them.
 func baseImages(record workspace.DetectBase, limit int) (string, error) {
 	list := "[]"
-	all := make([]baseImage, 0, len(record.Bases))
-	for _, b := range record.Bases {
+	bases := record.AllBases()
+	all := make([]baseImage, 0, len(bases))
+	for _, b := range bases {
 		all = append(all, baseImage{b.Reference, b.Digest, b.ImageStreamTag})
 		data, err := json.Marshal(all)
 		if err != nil {

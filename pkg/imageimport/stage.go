@@ -145,7 +145,7 @@ func (o Options) tell(ctx context.Context, record workspace.Import) error {
 			bc.Tags = append(bc.Tags, tag.Tag)
 		}
 		for i, t := range bc.Triggers {
-			for _, base := range bases.Bases {
+			for _, base := range bases.AllBases() {
 				if base.ImageStreamTag == t.ImageStreamTag {
 					bc.Triggers[i].LastBuiltImage = base.Repository + "@" + base.Digest
 					break

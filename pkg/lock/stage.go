@@ -161,7 +161,7 @@ func (o Options) triggers(before []buildconfig.Trigger, clone workspace.Clone, b
 	}
 	var out []buildconfig.Trigger
 	seen := map[string]bool{}
-	for _, base := range bases.Bases {
+	for _, base := range bases.AllBases() {
 		if base.ImageStreamTag == "" || strings.Contains(base.Reference, "@") || seen[base.ImageStreamTag] {
 			continue
 		}
