@@ -126,7 +126,21 @@ func (w writer) print(objects []*yaml.RNode) error {
 }
 
 func (w writer) sample(out *generator.Output) error {
-	return w.write(install.Groups{Namespace: []*yaml.RNode{out.Sample(nil)}})
+	if w.json {
+		return w.print([]*yaml.RNode{out.Sample(nil)})
+	}
+	text, err := out.SampleText("A build: put in what is to be built, then kubectl create -f this file.", nil)
+	if err != nil {
+		return err
+	}
+	if w.to == "" || w.to == "-" {
+		_, err := w.stdout.Write(text)
+		return err
+	}
+	if err := renameio.WriteFile(w.to, text, 0o644); err != nil {
+		return failure.New(failure.Storage, "writing the sample: %w", err)
+	}
+	return nil
 }
 
 // explain shows what each overlay has changed, file by file.

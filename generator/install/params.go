@@ -33,7 +33,7 @@ func (p params) find(name string) (param, bool) {
 
 // perBuild are the params that only a person who starts a build gives: no event carries them, and no build config keeps them.
 func perBuild() []string {
-	return []string{"git-commit", "release", "scratch", "isolated", "imagestream", "remote-add", "log-format", "log-level"}
+	return []string{"git-commit", "release", "scratch", "isolated", "imagestream", "remote-add", "build-secret", "log-format", "log-level"}
 }
 
 // paramsOf reads the params of a Pipeline.
