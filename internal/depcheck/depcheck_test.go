@@ -28,6 +28,8 @@ var (
 	web        = []string{"github.com/distribution/distribution/v3/registry/handlers"}
 	gitLibrary = []string{"github.com/go-git/"}
 	registry   = []string{"github.com/google/go-containerregistry/pkg/v1/remote"}
+	// schemes have every type of an API, whether it is used or not: package cluster needs only those that a program names.
+	schemes = []string{"k8s.io/client-go/kubernetes", "k8s.io/client-go/dynamic", "k8s.io/client-go/discovery", "github.com/openshift/client-go/", "github.com/tektoncd/"}
 )
 
 // programs are the step binaries: what each must not link, and how many megabytes it may have when stripped.
@@ -40,8 +42,8 @@ var programs = map[string]struct {
 	"prepare":     {12, [][]string{kubernetes, engine, web, registry}},
 	"push":        {12, [][]string{kubernetes, engine, web, gitLibrary}},
 	"sync":        {12, [][]string{kubernetes, engine, web, gitLibrary}},
-	"lock":        {30, [][]string{engine, web, gitLibrary}},
-	"import":      {30, [][]string{engine, web, gitLibrary}},
+	"lock":        {17, [][]string{engine, web, gitLibrary, registry, schemes}}, // 9.7 without a client of the Kubernetes API
+	"import":      {18, [][]string{engine, web, gitLibrary, schemes}},           // 11.2 without it
 	"build":       {40, [][]string{{"k8s.io/", "github.com/openshift/api", "github.com/tektoncd/"}, web, gitLibrary}},
 }
 
@@ -182,7 +184,7 @@ func checkFlags(t *testing.T, dir string) {
 var engineUsers = []string{module + "/cmd/build", module + "/cmd/osbs", module + "/pkg/build/engine"}
 
 // forTests are the packages below internal that only tests import.
-var forTests = []string{"faultproxy", "gittest", "pulptest", "registrytest"}
+var forTests = []string{"apitest", "faultproxy", "gittest", "pulptest", "registrytest"}
 
 func TestPackages(t *testing.T) {
 	all := list(t, module+"/...")
