@@ -10,6 +10,7 @@ import (
 	"github.com/osbs-tekton/osbs/generator/chain"
 	"github.com/osbs-tekton/osbs/generator/chain/tree"
 	"github.com/osbs-tekton/osbs/generator/chain/variable"
+	"github.com/osbs-tekton/osbs/generator/manifest/keyed"
 	"github.com/osbs-tekton/osbs/tasks"
 )
 
@@ -192,7 +193,7 @@ func (a *applier) replace(e Entry) {
 func (t *task) String() string {
 	switch {
 	case t.ref != nil:
-		return "taskRef " + show(t.ref.YNode())
+		return "taskRef " + keyed.Show(t.ref.YNode())
 	default:
 		return "the Task " + t.object.GetName()
 	}

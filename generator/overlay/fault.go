@@ -7,9 +7,6 @@ import (
 	"slices"
 	"strings"
 
-	"sigs.k8s.io/kustomize/kyaml/yaml"
-
-	"github.com/osbs-tekton/osbs/generator/chain/tree"
 	"github.com/osbs-tekton/osbs/pkg/failure"
 	"github.com/osbs-tekton/osbs/pkg/osbsconf"
 )
@@ -75,31 +72,4 @@ func near(name string, names []string) string {
 		return "; there are none"
 	}
 	return "; there are " + strings.Join(names, ", ")
-}
-
-// show is a short text for a value.
-func show(n *yaml.Node) string {
-	const most = 80
-	text := ""
-	if n.Kind == yaml.ScalarNode {
-		text = n.Value
-	} else {
-		c := tree.Clone(n)
-		bare(c)
-		c.Style = yaml.FlowStyle
-		text, _ = yaml.String(c, yaml.Trim) // a tree that was read can be written
-	}
-	text = strings.Join(strings.Fields(text), " ")
-	if runes := []rune(text); len(runes) > most {
-		text = string(runes[:most-3]) + "..."
-	}
-	return text
-}
-
-// bare takes the comments from a tree.
-func bare(n *yaml.Node) {
-	n.HeadComment, n.LineComment, n.FootComment = "", "", ""
-	for _, child := range n.Content {
-		bare(child)
-	}
 }

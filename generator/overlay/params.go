@@ -10,6 +10,7 @@ import (
 	"github.com/osbs-tekton/osbs/generator/chain"
 	"github.com/osbs-tekton/osbs/generator/chain/tree"
 	"github.com/osbs-tekton/osbs/generator/chain/variable"
+	"github.com/osbs-tekton/osbs/generator/manifest/keyed"
 )
 
 // set sets the defaults of the Pipeline's params, or gives a stage values of its own.
@@ -120,9 +121,9 @@ func declaredType(spec *yaml.Node) string {
 
 func quoted(n *yaml.Node) string {
 	if n.Kind == yaml.ScalarNode {
-		return fmt.Sprintf("%q", show(n))
+		return fmt.Sprintf("%q", keyed.Show(n))
 	}
-	return show(n)
+	return keyed.Show(n)
 }
 
 // declare adds a param to the Pipeline.

@@ -219,7 +219,7 @@ func describe(differences []keyed.Difference) []Change {
 		case d.Old == nil && d.New.Kind == yaml.ScalarNode:
 			c.What = "is " + quoted(d.New)
 		case d.Old == nil:
-			c.What = "added: " + show(d.New)
+			c.What = "added: " + keyed.Show(d.New)
 		case d.New == nil:
 			c.What = "removed"
 		default:
