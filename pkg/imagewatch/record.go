@@ -15,8 +15,8 @@ import (
 	"github.com/osbs-tekton/osbs/pkg/failure"
 )
 
-// AnnotationLastAutorebuild is the newest autorebuild whose bases were written into the triggers of a build config. Without it a run
-// that was recorded, then overtaken by a build that somebody made by hand, would be recorded again.
+// AnnotationLastAutorebuild is the newest autorebuild whose bases were written into the triggers of a build config: when its
+// PipelineRun was created, and its name. Without it a run would be recorded again when a later one has been removed.
 const AnnotationLastAutorebuild = "osbs.dev/last-autorebuild"
 
 // withRun returns the build config with what its newest run says of it, and whether that is news: which bases an autorebuild is made
@@ -43,7 +43,7 @@ func withRun(stored *corev1.ConfigMap, run *PipelineRun) (*corev1.ConfigMap, boo
 		return nil, false, err
 	}
 	if triggered {
-		changed.Annotations[AnnotationLastAutorebuild] = run.Name
+		changed.Annotations[AnnotationLastAutorebuild] = stamp(run)
 	}
 	return changed, true, nil
 }
@@ -52,12 +52,17 @@ func withRun(stored *corev1.ConfigMap, run *PipelineRun) (*corev1.ConfigMap, boo
 // said of its end stays.
 func unrecorded(stored *corev1.ConfigMap, bc *buildconfig.BuildConfig, run *PipelineRun) (triggered, ended bool) {
 	f := run.facts
-	triggered = f.auto && f.baseDigest != "" && stored.Annotations[AnnotationLastAutorebuild] != run.Name
+	triggered = f.auto && f.baseDigest != "" && stored.Annotations[AnnotationLastAutorebuild] < stamp(run)
 	ended = (f.state == runFailed || f.state == runSkipped) && !f.ended.IsZero()
 	if last := bc.LastBuild; last != nil && (last.Name == run.Name || last.Ended.After(f.ended)) {
 		ended = false
 	}
 	return triggered, ended
+}
+
+// stamp orders the runs of a build config as text.
+func stamp(run *PipelineRun) string {
+	return run.CreationTimestamp.UTC().Format(time.RFC3339) + " " + run.Name
 }
 
 // setTriggered writes into each trigger the image that the run is made from, as the lock stage does when the run gets there.
