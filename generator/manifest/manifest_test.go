@@ -159,6 +159,22 @@ func TestWriteDir(t *testing.T) {
 	if got, want := list(), "kustomization.yaml mine.yaml pipeline-osbs.yaml"; got != want {
 		t.Errorf("files after a second run: %s\nwant %s", got, want)
 	}
+	if objects, err := ReadPath(dir); err != nil || len(objects) != 1 { // mine.yaml is not for the generator to read
+		t.Errorf("ReadPath: %d objects, %v", len(objects), err)
+	}
+	withoutMark, err := os.ReadFile(filepath.Join(dir, "pipeline-osbs.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "pipeline-osbs.yaml"), withoutMark[len(header):], 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if objects, err := ReadPath(dir); err != nil || len(objects) != 1 { // kustomization.yaml lists it
+		t.Errorf("ReadPath: %d objects, %v", len(objects), err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "pipeline-osbs.yaml"), withoutMark, 0o644); err != nil {
+		t.Fatal(err)
+	}
 
 	if err := os.Rename(mine, filepath.Join(dir, "role-new.yaml")); err != nil {
 		t.Fatal(err)

@@ -6,7 +6,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -56,7 +55,8 @@ func Read(file string, r io.Reader) ([]*yaml.RNode, error) {
 	return objects, nil
 }
 
-// ReadPath reads the objects of a file, or of all *.yaml files of a directory but kustomization.yaml.
+// ReadPath reads the objects of a file, or of the *.yaml files of a directory. Of a directory that WriteDir has written, it reads what
+// WriteDir wrote and what kustomization.yaml lists, not what else is there.
 func ReadPath(path string) ([]*yaml.RNode, error) {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -65,16 +65,25 @@ func ReadPath(path string) ([]*yaml.RNode, error) {
 	if !info.IsDir() {
 		return readFile(path)
 	}
-	names, err := filepath.Glob(filepath.Join(escapeGlob(path), "*.yaml"))
+	entries, err := os.ReadDir(path)
 	if err != nil {
-		return nil, failure.New(failure.Internal, "listing %s: %w", path, err)
+		return nil, failure.New(failure.NotFound, "reading objects: %w", err)
 	}
+	listed, ours := resources(path)
 	var objects []*yaml.RNode
-	for _, name := range names {
-		if filepath.Base(name) == kustomization {
+	for _, e := range entries {
+		name := e.Name()
+		if filepath.Ext(name) != ".yaml" || name == kustomization || e.IsDir() {
 			continue
 		}
-		found, err := readFile(name)
+		marked, err := isMarked(filepath.Join(path, name), e)
+		if err != nil {
+			return nil, err
+		}
+		if ours && !marked && !slices.Contains(listed, name) {
+			continue
+		}
+		found, err := readFile(filepath.Join(path, name))
 		if err != nil {
 			return nil, err
 		}
@@ -86,8 +95,17 @@ func ReadPath(path string) ([]*yaml.RNode, error) {
 	return objects, nil
 }
 
-func escapeGlob(path string) string {
-	return regexp.MustCompile(`[*?[\\]`).ReplaceAllString(path, `\$0`)
+// resources are the files that the kustomization.yaml of a directory lists; ours says whether WriteDir has written it.
+func resources(dir string) (names []string, ours bool) {
+	objects, err := readFile(filepath.Join(dir, kustomization))
+	if err != nil || len(objects) != 1 {
+		return nil, false
+	}
+	for _, r := range tree.Items(objects[0].YNode(), "resources") {
+		names = append(names, filepath.Clean(r.Value))
+	}
+	text, err := os.ReadFile(filepath.Join(dir, kustomization))
+	return names, err == nil && strings.HasPrefix(string(text), mark)
 }
 
 func readFile(path string) ([]*yaml.RNode, error) {
