@@ -94,13 +94,13 @@ func (p *program) generate(c *cli.Context) error {
 	case c.Bool(flagExplain):
 		return w.explain(out)
 	case c.String(flagDiff) != "":
-		return w.diff(c.Context, c.String(flagDiff), in.Config, out)
+		return w.diff(c.Context, c.String(flagDiff), out)
 	case c.String(flagUpgrade) != "":
 		return w.upgrade(c.String(flagUpgrade), c.String(flagBase), in.Config, out)
 	case c.Bool(flagSample):
 		return w.sample(out)
 	default:
-		return w.objects(out)
+		return w.objects(in.Config, out)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/google/renameio/v2"
@@ -19,7 +20,10 @@ import (
 	"github.com/osbs-tekton/osbs/generator/manifest"
 	"github.com/osbs-tekton/osbs/generator/overlay"
 	"github.com/osbs-tekton/osbs/generator/upgrade"
+	"github.com/osbs-tekton/osbs/generator/validate"
+	"github.com/osbs-tekton/osbs/pkg/cluster"
 	"github.com/osbs-tekton/osbs/pkg/failure"
+	"github.com/osbs-tekton/osbs/pkg/step"
 )
 
 // writer brings what was generated to where the command line wants it.
@@ -36,13 +40,12 @@ const (
 )
 
 // objects writes all objects, with the record that a later --upgrade reads.
-func (w writer) objects(out *generator.Output) error {
-	groups := out.Groups
-	var err error
-	if groups.Namespace, err = upgrade.Stamp(groups.Namespace); err != nil {
+func (w writer) objects(cfg *config.Config, out *generator.Output) error {
+	stamped, err := upgrade.Stamp(out.Objects())
+	if err != nil {
 		return err
 	}
-	if err := w.write(groups); err != nil {
+	if err := w.write(install.Split(cfg, stamped)); err != nil {
 		return err
 	}
 	for _, note := range out.Notes {
@@ -85,12 +88,10 @@ func writeDirs(dir string, g install.Groups) error {
 
 // writeFiles writes osbs.yaml, and beside it osbs-cluster.yaml and osbs-other-namespaces.yaml if there is something for them.
 func writeFiles(file string, g install.Groups) error {
-	ext := filepath.Ext(file)
-	beside := func(part string) string { return strings.TrimSuffix(file, ext) + "-" + part + ext }
 	for _, part := range []struct {
 		file    string
 		objects []*yaml.RNode
-	}{{file, g.Namespace}, {beside(clusterPart), g.Cluster}, {beside(othersPart), g.Others}} {
+	}{{file, g.Namespace}, {beside(file, clusterPart), g.Cluster}, {beside(file, othersPart), g.Others}} {
 		if len(part.objects) == 0 {
 			continue
 		}
@@ -103,6 +104,12 @@ func writeFiles(file string, g install.Groups) error {
 		}
 	}
 	return nil
+}
+
+// beside is the file of a part: osbs-PART.yaml for osbs.yaml.
+func beside(file, part string) string {
+	ext := filepath.Ext(file)
+	return strings.TrimSuffix(file, ext) + "-" + part + ext
 }
 
 // print writes objects to stdout, as YAML documents or as one List in JSON.
@@ -169,12 +176,16 @@ func separated(path, what string) string {
 }
 
 // diff shows how what is in use would change.
-func (w writer) diff(ctx context.Context, used string, cfg *config.Config, out *generator.Output) error {
-	old, err := w.inUse(ctx, used, cfg, out)
+func (w writer) diff(ctx context.Context, used string, out *generator.Output) error {
+	old, err := w.inUse(ctx, used, out)
 	if err != nil {
 		return err
 	}
-	text, err := upgrade.Diff(old, out.Objects())
+	objects := out.Objects()
+	if used == onCluster { // which is not asked for what is in no namespace
+		objects = append(slices.Clone(out.Namespace), out.Others...)
+	}
+	text, err := upgrade.Diff(old, objects)
 	if err != nil {
 		return err
 	}
@@ -188,17 +199,45 @@ func (w writer) diff(ctx context.Context, used string, cfg *config.Config, out *
 // onCluster is the word for what the cluster has, in the place of a file.
 const onCluster = "cluster"
 
-func (w writer) inUse(_ context.Context, used string, _ *config.Config, _ *generator.Output) ([]*yaml.RNode, error) {
-	if used == onCluster {
-		return nil, failure.WithHint(failure.New(failure.Usage, "--%s %s: this build of osbs cannot ask a cluster", flagDiff, onCluster),
-			"kubectl get -o yaml writes what is in use to a file; or: osbs generate | kubectl diff -f -")
+func (w writer) inUse(ctx context.Context, used string, out *generator.Output) ([]*yaml.RNode, error) {
+	if used != onCluster {
+		return readWritten(used)
 	}
-	return manifest.ReadPath(used)
+	return install.InUse(ctx, func(namespace string) (*cluster.Client, error) {
+		found, err := cluster.Find(cluster.Options{Namespace: namespace, Kubeconfig: w.getenv("KUBECONFIG")})
+		if err != nil {
+			return nil, err
+		}
+		return cluster.New(found, step.Env{})
+	}, out.Objects())
+}
+
+// readWritten reads what objects has written: the file or directory, and the parts that are beside or below it.
+func readWritten(path string) ([]*yaml.RNode, error) {
+	all, err := manifest.ReadPath(path)
+	if err != nil {
+		return nil, err
+	}
+	for _, part := range []string{clusterPart, othersPart} {
+		name := beside(path, part)
+		if isDirectory(path) {
+			name = filepath.Join(path, part)
+		}
+		if _, err := os.Stat(name); err != nil {
+			continue
+		}
+		objects, err := manifest.ReadPath(name)
+		if err != nil && failure.KindOf(err) != failure.NotFound { // a directory may have nothing left
+			return nil, err
+		}
+		all = append(all, objects...)
+	}
+	return all, nil
 }
 
 // upgrade merges what is generated with what is in use.
 func (w writer) upgrade(used, base string, cfg *config.Config, out *generator.Output) error {
-	mine, err := manifest.ReadPath(used)
+	mine, err := readWritten(used)
 	if err != nil {
 		return err
 	}
@@ -206,25 +245,37 @@ func (w writer) upgrade(used, base string, cfg *config.Config, out *generator.Ou
 	if err != nil {
 		return err
 	}
-	merged, conflicts, err := upgrade.Merge(before, mine, out.Objects())
+	theirs, err := upgrade.Stamp(out.Objects())
+	if err != nil {
+		return err
+	}
+	merged, conflicts, err := upgrade.Merge(before, mine, theirs)
 	if err != nil {
 		return err
 	}
 	if len(conflicts) > 0 {
 		var all []error
 		for _, c := range conflicts {
-			all = append(all, fmt.Errorf("%s: %s: it was %q, is %q in %s, and becomes %q", c.Object, c.Path, c.Base, c.Mine, used, c.Theirs))
+			all = append(all, errors.New(c.String()))
 		}
-		err := failure.New(failure.Conflict, "%w", errors.Join(all...))
-		return failure.WithHint(err, "decide for each: change %s to what it becomes, or say what you want in an overlay. Nothing was written", used)
+		err := failure.New(failure.Conflict, "%s and this version have changed the same:\n%w", used, errors.Join(all...))
+		return failure.WithHint(err, "for each, make %s what it becomes, or say what it shall be in an overlay; nothing was written", used)
 	}
-	out.Groups = install.Split(cfg, merged)
-	return w.objects(out)
+	if err := validate.Objects(merged); err != nil {
+		return fmt.Errorf("what the merge has made: %w", err)
+	}
+	if err := w.write(install.Split(cfg, merged)); err != nil {
+		return err
+	}
+	for _, note := range out.Notes {
+		w.note(note)
+	}
+	return nil
 }
 
 func baseOf(mine []*yaml.RNode, base string) ([]*yaml.RNode, error) {
 	if base == "" {
 		return upgrade.BaseOf(mine)
 	}
-	return manifest.ReadPath(base)
+	return readWritten(base)
 }
