@@ -192,7 +192,7 @@ func TestOverlayOfTheConversion(t *testing.T) {
 func TestMalformed(t *testing.T) {
 	for name, c := range map[string]struct{ conf, instance, customize, want string }{
 		"not INI":         {conf: "[x\n", want: `osbs.conf:1: "[x" is no section: a section is written [name]`},
-		"no instance":     {conf: "[prod]\n", instance: "stage", want: `osbs.conf has no section ["stage"]`},
+		"no instance":     {conf: "[prod]\n", instance: "stage", want: `osbs.conf has no section [stage]`},
 		"bad values":      {conf: "[prod]\nlock_policy = maybe\njobs = x\n", instance: "prod", want: "osbs.conf:2: lock_policy: \"maybe\" is not accepted: accepted are fail and wait\nosbs.conf:3: jobs: \"x\" is no number from 0 to 100000"},
 		"not JSON":        {customize: "{\n\"a\": }", want: "prod_customize.json:2: not JSON: invalid character '}' looking for beginning of value"},
 		"cut off":         {customize: "{\n\"a\": [1,\n", want: "prod_customize.json:2: not JSON: the file ends too early"},

@@ -17,6 +17,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"knative.dev/pkg/apis"
 	kjson "sigs.k8s.io/json"
+	"sigs.k8s.io/kustomize/kyaml/yaml"
 )
 
 // object is any object of the API.
@@ -68,6 +69,15 @@ var kinds = map[string]kind{
 // admission is the context in which a webhook works when an object is created.
 func admission(ctx context.Context) context.Context {
 	return contexts.WithUpgradeViaDefaulting(apis.WithinCreate(ctx))
+}
+
+// asJSON writes a tree as JSON. RNode.MarshalJSON does so by way of YAML text, which takes longer than all else but Tekton's validation.
+func asJSON(o *yaml.RNode) ([]byte, error) {
+	var content map[string]any
+	if err := o.YNode().Decode(&content); err != nil {
+		return nil, err
+	}
+	return json.Marshal(content)
 }
 
 // strictly decodes an object. A field that its type does not have, or that is there twice, is a fault. It is false if the object

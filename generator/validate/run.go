@@ -54,11 +54,11 @@ func fill(raw []byte, params []triggersv1beta1.ParamSpec) []byte {
 var plain = regexp.MustCompile(`^[-A-Za-z0-9_./:]+$`)
 
 // run compares a run with its Pipeline, if that is among the objects: Tekton does it only when the run has been created.
-func (c *checker) run(r run) {
-	if r.Spec.PipelineRef == nil || c.pipelines[r.Spec.PipelineRef.Name] == nil {
+func (c *checker) run(r run, pipelines map[string]*pipelinev1.Pipeline) {
+	if r.Spec.PipelineRef == nil || pipelines[r.Spec.PipelineRef.Name] == nil {
 		return
 	}
-	p := c.pipelines[r.Spec.PipelineRef.Name]
+	p := pipelines[r.Spec.PipelineRef.Name]
 	c.runParams(r, p)
 	for _, w := range p.Spec.Workspaces {
 		if !w.Optional && !slices.ContainsFunc(r.Spec.Workspaces, func(b pipelinev1.WorkspaceBinding) bool { return b.Name == w.Name }) {

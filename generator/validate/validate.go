@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 
 	pipelinev1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
 	triggersv1beta1 "github.com/tektoncd/triggers/pkg/apis/triggers/v1beta1"
@@ -22,14 +23,13 @@ import (
 // fault is one thing that is wrong with one object.
 type fault struct{ object, field, text string }
 
-// checker gathers the faults of all objects.
+// checker gathers what there is to say about one object.
 type checker struct {
 	faults []fault
-	// pipelines are those among the objects, by name.
-	pipelines map[string]*pipelinev1.Pipeline
-	// runs are the PipelineRuns among the objects and in TriggerTemplates.
+	// pipeline is the object, if it is one.
+	pipeline *pipelinev1.Pipeline
+	// runs are the PipelineRuns that the object is, or creates.
 	runs []run
-	seen map[string]bool
 }
 
 // run is a PipelineRun, and where it stands.
@@ -42,15 +42,34 @@ type run struct {
 // validated. The error, of the kind failure.Usage because an overlay or the configuration has made the objects what they are, has all
 // faults, a line each: KIND NAME: FIELD: what is wrong.
 func Objects(objects []*yaml.RNode) error {
-	c := &checker{pipelines: map[string]*pipelinev1.Pipeline{}, seen: map[string]bool{}}
 	ctx := admission(context.Background())
-	for _, o := range objects {
-		c.object(ctx, o)
+	checkers := make([]*checker, len(objects))
+	var group sync.WaitGroup // Tekton's validation of the Pipeline takes as long as all else together
+	for i, o := range objects {
+		checkers[i] = &checker{}
+		group.Go(func() { checkers[i].object(ctx, o) })
 	}
-	for _, r := range c.runs {
-		c.run(r)
+	group.Wait()
+	pipelines, seen := map[string]*pipelinev1.Pipeline{}, map[string]bool{}
+	var all checker
+	for i, c := range checkers {
+		if c.pipeline != nil {
+			pipelines[c.pipeline.Name] = c.pipeline
+		}
+		o := objects[i]
+		if key := name(o) + " " + o.GetNamespace(); seen[key] && o.GetName() != "" {
+			c.add(name(o), "metadata.name", "is there twice")
+		} else {
+			seen[key] = true
+		}
 	}
-	return c.err()
+	for _, c := range checkers {
+		for _, r := range c.runs {
+			c.run(r, pipelines)
+		}
+		all.faults = append(all.faults, c.faults...)
+	}
+	return all.err()
 }
 
 func (c *checker) add(object, field, format string, args ...any) {
@@ -91,24 +110,24 @@ func (c *checker) fields(object, below string, found *apis.FieldError) {
 	c.faults = append(c.faults, faults...)
 }
 
+// name is what an object is called in messages.
+func name(o *yaml.RNode) string {
+	called := o.GetName()
+	if base, _ := o.Pipe(yaml.Get("metadata"), yaml.Get("generateName")); called == "" && base != nil {
+		called = yaml.GetValue(base) + "..."
+	}
+	return cmp.Or(o.GetKind(), "Object") + " " + cmp.Or(called, "without name")
+}
+
 // object checks one object.
 func (c *checker) object(ctx context.Context, o *yaml.RNode) {
-	name := cmp.Or(o.GetName(), "without name")
-	if base, _ := o.Pipe(yaml.Get("metadata"), yaml.Get("generateName")); o.GetName() == "" && base != nil {
-		name = yaml.GetValue(base) + "..."
-	}
-	called := cmp.Or(o.GetKind(), "Object") + " " + name
+	called := name(o)
 	k, ok := kinds[o.GetApiVersion()+" "+o.GetKind()]
 	if !ok {
 		c.add(called, "", "has the kind %q of %q, which nothing here makes", o.GetKind(), o.GetApiVersion())
 		return
 	}
-	if key := called + " " + o.GetNamespace(); c.seen[key] {
-		c.add(called, "metadata.name", "is there twice")
-	} else {
-		c.seen[key] = true
-	}
-	data, err := o.MarshalJSON()
+	data, err := asJSON(o)
 	if err != nil {
 		c.add(called, "", "cannot be written as JSON: %v", err)
 		return
@@ -117,11 +136,19 @@ func (c *checker) object(ctx context.Context, o *yaml.RNode) {
 	if !c.strictly(called, "", data, into) {
 		return
 	}
-	c.decoded(ctx, called, k, into)
-	if p, ok := into.(*pipelinev1.Pipeline); ok {
-		c.pipelines[p.Name] = p
-		c.rules(called, o, p)
+	p, isPipeline := into.(*pipelinev1.Pipeline)
+	if !isPipeline {
+		c.decoded(ctx, called, k, into)
+		return
 	}
+	p.SetDefaults(ctx)
+	c.pipeline = p
+	own := &checker{}
+	var group sync.WaitGroup
+	group.Go(func() { own.rules(called, o, p) })
+	c.fields(called, "", p.Validate(ctx))
+	group.Wait()
+	c.faults = append(c.faults, own.faults...)
 }
 
 // decoded checks what an object means.
@@ -132,13 +159,11 @@ func (c *checker) decoded(ctx context.Context, called string, k kind, into objec
 		return
 	case *triggersv1beta1.TriggerTemplate:
 		c.template(ctx, called, o)
-	case tekton: // below
-	default:
-		c.kubernetes(called, k, o)
-		return
 	}
 	if t, ok := into.(tekton); ok {
 		t.SetDefaults(ctx)
 		c.fields(called, "", t.Validate(ctx))
+		return
 	}
+	c.kubernetes(called, k, into)
 }
