@@ -148,7 +148,9 @@ func platforms(cfg *config.Config, links []*Link) []*Link {
 		if len(cfg.Platforms) > 1 {
 			l.Name = build + "-" + strings.ReplaceAll(platform, "/", "-")
 		}
-		l.Parallel = n > 0
+		if l.Parallel = n > 0; l.Parallel {
+			tree.StripComments(l.Spec()) // the first build has them
+		}
 		l.bind("platform", platform)
 		if _, rest, found := strings.Cut(platform, "/"); found {
 			architecture, _, _ := strings.Cut(rest, "/")

@@ -35,6 +35,8 @@ type fusion struct {
 	out     *chain.Link
 	// claims are the params of the pod.
 	claims []*claim
+	// places are the workspaces of the pod.
+	places []place
 	// directory is the volume that serves as the shared workspace, if this pod has all links which use it.
 	directory string
 }

@@ -2,6 +2,7 @@ package layout
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 
 	"sigs.k8s.io/kustomize/kyaml/yaml"
@@ -113,61 +114,67 @@ func hidesToken(mount *yaml.Node) bool {
 	return strings.TrimSuffix(tree.Text(mount, "mountPath"), "/") == tokenPath
 }
 
+// place is a workspace of the pod: what it is called there and in the Pipeline, and where it is mounted.
+type place struct {
+	name, of, path string
+	readOnly       bool
+	first          *member
+}
+
 // workspaces gives the workspaces of a link the names that the Pipeline has for them, or LINK-WORKSPACE if another link of the pod
 // wants the same one in another place.
 func (f *fusion) workspaces(m *member) error {
-	declared := tree.Items(m.Spec(), "workspaces")
 	renamed := map[string]string{}
-	for _, w := range declared {
+	for _, w := range tree.Items(m.Spec(), "workspaces") {
 		old := tree.Text(w, "name")
-		of := m.Workspace(old)
-		name := of
-		if other := f.workspaceNamed(m, name); other != nil && !sameMount(other, w, of, old) {
-			name = m.Name + "-" + old
-			if f.workspaceNamed(m, name) != nil {
-				return failure.New(failure.Usage, "the workspace %s of %s cannot be called %s in its pod, where there is another one", old, m.Link, name)
-			}
+		p, err := f.place(m, w, old)
+		if err != nil {
+			return err
 		}
-		if name != old {
-			if tree.Text(w, "mountPath") == "" {
-				tree.Set(w, "mountPath", tree.String("/workspace/"+old))
-			}
-			tree.Set(w, "name", tree.String(name))
-			renamed[old] = name
+		if p.name == old {
+			continue
 		}
-		if name != of {
+		if p.path != "/workspace/"+p.name {
+			tree.Set(w, "mountPath", tree.String(p.path))
+		} else {
+			tree.Delete(w, "mountPath")
+		}
+		tree.Set(w, "name", tree.String(p.name))
+		renamed[old] = p.name
+		if p.name != p.of {
 			if f.out.Workspaces == nil {
 				f.out.Workspaces = map[string]string{}
 			}
-			f.out.Workspaces[name] = of
+			f.out.Workspaces[p.name] = p.of
 		}
 	}
 	m.renameWorkspaces(renamed)
 	return nil
 }
 
-// workspaceNamed is a workspace of a link before m.
-func (f *fusion) workspaceNamed(m *member, name string) *yaml.Node {
-	for _, other := range f.members {
-		if other == m {
-			return nil
-		}
-		if w := tree.Named(tree.Items(other.Spec(), "workspaces"), name); w != nil {
-			return w
+// place is where workspace w of a link, which calls it old, has its place in the pod.
+func (f *fusion) place(m *member, w *yaml.Node, old string) (place, error) {
+	p := place{of: m.Workspace(old), path: tree.Text(w, "mountPath"), readOnly: tree.Text(w, "readOnly") == "true", first: m}
+	p.name = p.of
+	if p.path == "" {
+		p.path = "/workspace/" + old
+	}
+	for _, other := range f.places {
+		if other.path == p.path {
+			if other.of != p.of || other.readOnly != p.readOnly {
+				return p, failure.New(failure.Usage, "%s and %s share the pod %s, but mount different workspaces in %s: give one of them a pod of its own, "+
+					"or another mountPath", other.first.Link, m.Link, f.pod.name, p.path)
+			}
+			return other, nil
 		}
 	}
-	return nil
-}
-
-// sameMount reports whether workspace w, called old by its link and of by the Pipeline, is mounted as other is.
-func sameMount(other, w *yaml.Node, of, old string) bool {
-	path := func(n *yaml.Node, name string) string {
-		if p := tree.Text(n, "mountPath"); p != "" {
-			return p
+	for n := 1; slices.ContainsFunc(f.places, func(o place) bool { return o.name == p.name }); n++ {
+		if p.name = m.Name + "-" + old; n > 1 {
+			p.name += "-" + strconv.Itoa(n)
 		}
-		return "/workspace/" + name
 	}
-	return path(other, of) == path(w, old) && tree.Text(other, "readOnly") == tree.Text(w, "readOnly")
+	f.places = append(f.places, p)
+	return p, nil
 }
 
 func (m *member) renameWorkspaces(renamed map[string]string) {

@@ -247,6 +247,17 @@ func Texts(n *yaml.Node, f func(text string)) {
 	})
 }
 
+// StripComments takes the comments from a tree.
+func StripComments(n *yaml.Node) {
+	if n == nil {
+		return
+	}
+	n.HeadComment, n.LineComment, n.FootComment = "", "", ""
+	for _, child := range n.Content {
+		StripComments(child)
+	}
+}
+
 // Canonical is a text that is the same for trees that mean the same: without comments and style, with sorted keys.
 func Canonical(n *yaml.Node) string {
 	if n == nil {

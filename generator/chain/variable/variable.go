@@ -102,6 +102,9 @@ func In(text string) []Variable {
 
 // Rewrite replaces the variables of a text by what f returns for them, as far as f returns true.
 func Rewrite(text string, f func(Variable) (string, bool)) string {
+	if !strings.Contains(text, "$(") {
+		return text
+	}
 	var b strings.Builder
 	for {
 		start := strings.Index(text, "$(")
