@@ -72,6 +72,37 @@ $(CRANE):
 	@mkdir -p $(@D)
 	CGO_ENABLED=0 GOFLAGS= GOBIN=$(@D) $(GO) install github.com/google/go-containerregistry/cmd/crane@v0.22.1
 
+CLUSTER     := $(CACHE)/tools/cluster
+# The cluster's program has a module of its own; it is built each time, which costs nothing if nothing changed.
+define cluster
+@mkdir -p $(dir $(CLUSTER)) && cd e2e/cluster && GOFLAGS= CGO_ENABLED=0 $(GO) build -o $(CLUSTER) ./cmd/cluster
+endef
+
+.PHONY: cluster-up
+cluster-up: ## Bring up a real cluster with Tekton and ImageStreams, in namespaces of its own (as root on Debian)
+	$(cluster)
+	@$(CLUSTER) up
+
+.PHONY: cluster-down
+cluster-down: ## End the cluster, and remove all that belonged to it
+	$(cluster)
+	@$(CLUSTER) down
+
+.PHONY: cluster-status
+cluster-status: ## Say whether the cluster is up, and what runs in it
+	$(cluster)
+	@$(CLUSTER) status
+
+.PHONY: cluster-shell
+cluster-shell: ## Start a shell that sees the cluster, with kubectl, tkn, crane and ko
+	$(cluster)
+	@$(CLUSTER) shell
+
+.PHONY: cluster-test
+cluster-test: ## Try the cluster: pods, claims, git, an import, a PipelineRun, an event
+	$(cluster)
+	@$(CLUSTER) test
+
 .PHONY: generate
 generate: ## Render what is generated: pipelines/, and the references in docs/
 	CGO_ENABLED=0 $(GO) generate ./...

@@ -36,7 +36,7 @@ type program struct {
 func programs() []program {
 	const containerd, version = "github.com/containerd/containerd/v2/", "github.com/containerd/containerd/v2/version.Version="
 	return []program{
-		{module: "kubernetes", packages: []string{"./node", "./kubectl"}, ldflags: kubernetesVersionFlags(), api: true},
+		{module: "kubernetes", packages: []string{"./hyperkube", "./kubectl"}, ldflags: kubernetesVersionFlags(), api: true},
 		{module: "imageapi", packages: []string{"."}, api: true},
 		{module: "imagecontrollers", packages: []string{"."}, api: true},
 		{module: "containerd", packages: []string{containerd + "cmd/containerd", containerd + "cmd/containerd-shim-runc-v2", containerd + "cmd/ctr"},

@@ -40,8 +40,10 @@ func (i *Instance) makeCgroups() error {
 	for _, hierarchy := range all {
 		parent := hierarchy
 		for part := range strings.SplitSeq(strings.Trim(i.cgroup(), "/"), "/") {
-			if err := delegate(parent); err != nil {
-				return err
+			if hierarchy == cgroups {
+				if err := delegate(parent); err != nil {
+					return err
+				}
 			}
 			dir := filepath.Join(parent, part)
 			if err := os.Mkdir(dir, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
@@ -59,9 +61,6 @@ func (i *Instance) makeCgroups() error {
 // delegate lets children of a cgroup of version 2 use all of its controllers.
 func delegate(dir string) error {
 	text, err := os.ReadFile(filepath.Join(dir, "cgroup.controllers"))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
 	if err != nil {
 		return err
 	}

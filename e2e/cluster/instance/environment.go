@@ -101,3 +101,12 @@ func (i *Instance) EnvironmentFile() string { return i.environmentFiles()[1] }
 
 // Log is the file of what a component says.
 func (i *Instance) Log(component string) string { return i.settings().Log(component) }
+
+// Environment is what the running cluster says of itself.
+func (i *Instance) Environment() (map[string]string, error) {
+	s, err := node.ReadSettings(i.path("etc/settings.json"))
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrDown, err)
+	}
+	return i.environment(s), nil
+}

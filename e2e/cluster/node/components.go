@@ -69,20 +69,20 @@ func (s Settings) imageAPIServer() []string {
 func (s Settings) controlPlane() []Component {
 	return []Component{
 		{Name: "etcd", Ready: "http://127.0.0.1:2379/health", Command: []string{
-			"node", "etcd", "--name=osbs", "--data-dir=" + s.path("var/etcd"), "--unsafe-no-fsync", "--log-level=warn",
+			"hyperkube", "etcd", "--name=osbs", "--data-dir=" + s.path("var/etcd"), "--unsafe-no-fsync", "--log-level=warn",
 			"--listen-client-urls=http://127.0.0.1:2379", "--advertise-client-urls=http://127.0.0.1:2379",
 			"--listen-peer-urls=http://127.0.0.1:2380", "--initial-advertise-peer-urls=http://127.0.0.1:2380", "--initial-cluster=osbs=http://127.0.0.1:2380",
 		}},
 		{Name: "kube-apiserver", Ready: APIServer + "/readyz", Command: s.apiServer()},
 		{Name: "kube-controller-manager", Ready: "https://127.0.0.1:10257/healthz", Command: []string{
-			"node", "kube-controller-manager", "--kubeconfig=" + s.path("etc/controller-manager.kubeconfig"), "--use-service-account-credentials",
+			"hyperkube", "kube-controller-manager", "--kubeconfig=" + s.path("etc/controller-manager.kubeconfig"), "--use-service-account-credentials",
 			"--service-account-private-key-file=" + s.path("pki/service-accounts.key"), "--root-ca-file=" + s.path("pki/ca.crt"),
 			"--cluster-signing-cert-file=" + s.path("pki/ca.crt"), "--cluster-signing-key-file=" + s.path("pki/ca.key"),
 			"--cluster-cidr=" + PodNetwork, "--service-cluster-ip-range=" + ServiceNetwork, "--enable-hostpath-provisioner=true",
 			"--leader-elect=false", "--bind-address=127.0.0.1", "--profiling=false",
 		}},
 		{Name: "kube-scheduler", Ready: "https://127.0.0.1:10259/healthz", Command: []string{
-			"node", "kube-scheduler", "--kubeconfig=" + s.path("etc/scheduler.kubeconfig"), "--leader-elect=false", "--bind-address=127.0.0.1", "--profiling=false",
+			"hyperkube", "kube-scheduler", "--kubeconfig=" + s.path("etc/scheduler.kubeconfig"), "--leader-elect=false", "--bind-address=127.0.0.1", "--profiling=false",
 		}},
 	}
 }
@@ -90,7 +90,7 @@ func (s Settings) controlPlane() []Component {
 func (s Settings) apiServer() []string {
 	pki := func(name string) string { return s.path("pki", name) }
 	return []string{
-		"node", "kube-apiserver", "--etcd-servers=http://127.0.0.1:2379", "--advertise-address=" + IP, "--bind-address=" + IP, "--secure-port=6443",
+		"hyperkube", "kube-apiserver", "--etcd-servers=http://127.0.0.1:2379", "--advertise-address=" + IP, "--bind-address=" + IP, "--secure-port=6443",
 		"--service-cluster-ip-range=" + ServiceNetwork, "--service-account-issuer=https://kubernetes.default.svc.cluster.local",
 		"--service-account-key-file=" + pki("service-accounts.pub"), "--service-account-signing-key-file=" + pki("service-accounts.key"),
 		"--client-ca-file=" + pki("ca.crt"), "--tls-cert-file=" + pki("apiserver.crt"), "--tls-private-key-file=" + pki("apiserver.key"),
@@ -108,10 +108,10 @@ func (s Settings) worker() []Component {
 	return []Component{
 		{Name: "containerd", Command: []string{"containerd", "--config", s.path("etc/containerd.toml")}, Ready: "unix:" + containerdSocket},
 		{Name: "kubelet", Ready: "http://127.0.0.1:10248/healthz", Command: s.withoutSysctls(
-			s.path("bin/node"), "kubelet", "--config="+s.path("etc/kubelet.yaml"), "--kubeconfig="+s.path("etc/kubelet.kubeconfig"),
+			s.path("bin/hyperkube"), "kubelet", "--config="+s.path("etc/kubelet.yaml"), "--kubeconfig="+s.path("etc/kubelet.kubeconfig"),
 			"--root-dir="+s.path("var/kubelet"), "--cert-dir="+s.path("var/kubelet-pki"), "--hostname-override="+Name, "--node-ip="+IP, "--v=1",
 		)},
-		{Name: "kube-proxy", Command: []string{"node", "kube-proxy", "--config=" + s.path("etc/kube-proxy.yaml")}, Ready: "http://127.0.0.1:10249/healthz"},
+		{Name: "kube-proxy", Command: []string{"hyperkube", "kube-proxy", "--config=" + s.path("etc/kube-proxy.yaml")}, Ready: "http://127.0.0.1:10249/healthz"},
 	}
 }
 

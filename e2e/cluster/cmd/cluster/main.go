@@ -92,6 +92,7 @@ func verbs() map[string]func(context.Context, *instance.Instance, []string) erro
 		"env":     environment,
 		"logs":    logs,
 		"publish": publish,
+		"test":    try,
 		"start": func(ctx context.Context, i *instance.Instance, names []string) error {
 			return i.Control().Start(ctx, names...)
 		},

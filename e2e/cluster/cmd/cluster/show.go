@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/osbs-tekton/osbs/e2e/cluster/instance"
+	"github.com/osbs-tekton/osbs/e2e/cluster/smoke"
 )
 
 // status prints what runs. Down is an answer, not a failure.
@@ -65,4 +66,14 @@ func logs(_ context.Context, i *instance.Instance, args []string) error {
 
 func publish(ctx context.Context, i *instance.Instance, args []string) error {
 	return i.Publish(ctx, args)
+}
+
+// try runs the smoke test.
+func try(ctx context.Context, i *instance.Instance, _ []string) error {
+	environment, err := i.Environment()
+	if err != nil {
+		return err
+	}
+	c := &smoke.Cluster{Run: i.Run, Environment: environment, Progress: os.Stdout}
+	return c.Try(ctx)
 }
