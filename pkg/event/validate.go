@@ -34,6 +34,8 @@ const (
 	DigestPattern = `^(` + digest + `)?$`
 	// DigestsPattern is that of baseDigest.
 	DigestsPattern = `^` + tag + `=` + digest + `(,` + tag + `=` + digest + `)*$`
+	// wordPattern is that of what becomes an argument of git.
+	wordPattern = `^[^-[:cntrl:][:space:]][^[:cntrl:][:space:]]*$`
 	// BasePattern is that of an ImageStreamTag, perhaps of another namespace.
 	BasePattern = `^([a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?/)?` + tag + `$`
 )
@@ -51,8 +53,8 @@ const Filter = `body.pipelineRunName.matches('` + NamePattern + `')` +
 	` && body.buildConfig.matches('` + NamePattern + `')` +
 	` && body.baseDigest.matches('` + DigestsPattern + `')` +
 	` && body.base.matches('` + BasePattern + `')` +
-	` && body.gitUrl.matches('^[^-[:cntrl:][:space:]][^[:cntrl:][:space:]]{0,2047}$')` +
-	` && body.gitBranch.matches('^[^-[:cntrl:][:space:]][^[:cntrl:][:space:]]{0,2047}$')` +
+	` && body.gitUrl.matches('` + wordPattern + `') && body.gitUrl.size() <= 2048` +
+	` && body.gitBranch.matches('` + wordPattern + `') && body.gitBranch.size() <= 2048` +
 	` && (!has(body.baseOldDigest) || body.baseOldDigest.matches('` + DigestPattern + `'))` +
 	` && (!has(body.baseNewDigest) || body.baseNewDigest.matches('` + DigestPattern + `'))` +
 	` && (!has(body.pipeline) || body.pipeline.matches('` + NamePattern + `'))` +
