@@ -177,7 +177,11 @@ func (d *decoder) structure(n *yaml.Node, v reflect.Value, at place, depth int) 
 // unknown says that a key is not known, and which one it may be meant to be.
 func (d *decoder) unknown(line int, at place, name string, names []string) {
 	accepted := "accepted are " + join(names, "and")
-	if near := osbsconf.Nearest(name, names); near != "" {
+	near := ""
+	if len(d.faults.list) < maxFaults { // more are not told
+		near = osbsconf.Nearest(name, names)
+	}
+	if near != "" {
 		accepted = "did you mean " + at.field(near).key + "?"
 		d.ignore(at.field(near).key) // that it is missing is the same fault
 	} else if at.key == "" {

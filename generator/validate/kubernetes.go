@@ -104,7 +104,7 @@ func policy(rules []rbacv1.PolicyRule) field.ErrorList {
 func binding(role rbacv1.RoleRef, subjects []rbacv1.Subject) field.ErrorList {
 	var found field.ErrorList
 	at := field.NewPath("roleRef")
-	if role.APIGroup != rbacv1.GroupName {
+	if role.APIGroup != "" && role.APIGroup != rbacv1.GroupName { // empty means that one
 		found = append(found, field.NotSupported(at.Child("apiGroup"), role.APIGroup, []string{rbacv1.GroupName}))
 	}
 	if role.Kind != "Role" && role.Kind != "ClusterRole" {
