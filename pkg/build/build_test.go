@@ -444,7 +444,7 @@ func TestRefusals(t *testing.T) {
 		"another transport":            {"FROM docker-archive:/etc/passwd\n", nil, failure.InvalidInput, ""},
 		"ADD of a URL":                 {"FROM BASE\nADD https://example.com/x /x\n", nil, failure.InvalidInput, "not part of the commit"},
 		"no such stage":                {"FROM BASE\n", func(o *build.Options) { o.DockerfileTarget = "nope" }, failure.InvalidInput, "nope"},
-		"no such file":                 {"FROM BASE\nCOPY nope /\n", nil, failure.BuildFailed, "nope"},
+		"no such file":                 {"FROM BASE\nCOPY nope /\n", nil, failure.BuildFailed, `COPY nope /: there is no "/nope" in what it copies from`},
 		"unknown instruction":          {"FROM BASE\nFROB x\n", nil, failure.InvalidInput, "FROB"},
 		"format":                       {simple, func(o *build.Options) { o.Format = "x" }, failure.Usage, `format "x"`},
 		"compression":                  {simple, func(o *build.Options) { o.Compression = "x" }, failure.Usage, `compression "x"`},
@@ -466,6 +466,9 @@ func TestRefusals(t *testing.T) {
 			_, _, err := l.build(tc.dockerfile, hello(), tc.change)
 			if failure.KindOf(err) != tc.kind || !strings.Contains(err.Error(), tc.text) {
 				t.Errorf("%s: %v; want %s: %s", failure.KindOf(err), err, tc.kind, tc.text)
+			}
+			if strings.Contains(err.Error(), l.storage) {
+				t.Errorf("the error tells internal paths: %v", err)
 			}
 		})
 	}

@@ -17,6 +17,8 @@ import (
 var (
 	failedStep = regexp.MustCompile(`(?s)building at STEP "(.*?)": (.*)`)
 	exitStatus = regexp.MustCompile(`exit status (\d+)$`)
+	noSource   = regexp.MustCompile(`checking on sources under "[^"]*": copier: stat: ("[^"]*"): no such file or directory`)
+	sourcesAt  = regexp.MustCompile(`checking on sources under "[^"]*": copier: `)
 )
 
 // describe turns an error into what the parent is told.
@@ -36,7 +38,7 @@ func describe(err error) *wire.Fault {
 		f.Kind = string(kindOfText(f.Message))
 		return f
 	}
-	f.Step, f.Message = match[1], match[2]
+	f.Step, f.Message = match[1], withoutPaths(match[2])
 	var exit *exec.ExitError
 	if errors.As(err, &exit) {
 		f.Exit = exit.ExitCode()
@@ -47,6 +49,12 @@ func describe(err error) *wire.Fault {
 		f.Kind, f.Message, f.Step = string(kind), f.Step+": "+plainText(f.Message), ""
 	}
 	return f
+}
+
+// withoutPaths says what COPY and ADD did not find without telling where the library has mounted it.
+func withoutPaths(message string) string {
+	message = noSource.ReplaceAllString(message, "there is no $1 in what it copies from, or the ignore file leaves it out")
+	return sourcesAt.ReplaceAllString(message, "")
 }
 
 // The library's texts for what is wrong with a Dockerfile rather than with the running of it.

@@ -159,7 +159,12 @@ func receive(ctx context.Context, r io.Reader, file *os.File, limits Limits, vis
 
 // malformed is an error of a pack that is no pack. Another try may get a better one.
 func malformed(format string, args ...any) error {
-	return fmt.Errorf("the pack is malformed: %w", fmt.Errorf(format, args...))
+	err := fmt.Errorf(format, args...)
+	var classified *failure.Error
+	if errors.As(err, &classified) || errors.Is(err, context.Canceled) {
+		return err // the disk is full, or nobody waits for it any more: nothing is wrong with the pack
+	}
+	return fmt.Errorf("the pack is malformed: %w", err)
 }
 
 func tooLarge(what string, limit int64) error {

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 
 	"github.com/go-git/go-git/v5/plumbing"
@@ -164,6 +165,17 @@ func stored(typ plumbing.ObjectType, size int64, extra, data []byte) []byte {
 	_, _ = w.Write(data)
 	_ = w.Close()
 	return append(b, z.Bytes()...)
+}
+
+// TestFullDisk: what is wrong with the disk is not said of the pack.
+func TestFullDisk(t *testing.T) {
+	full := failure.New(failure.Storage, "storing the pack: %w", syscall.ENOSPC)
+	if err := malformed("object at %d: %w", 12, full); failure.KindOf(err) != failure.Storage || strings.Contains(err.Error(), "malformed") {
+		t.Errorf("full disk: %v", err)
+	}
+	if err := malformed("object at %d: %w", 12, io.ErrUnexpectedEOF); !strings.Contains(err.Error(), "the pack is malformed: object at 12") {
+		t.Errorf("cut short: %v", err)
+	}
 }
 
 func TestHostilePacks(t *testing.T) {
