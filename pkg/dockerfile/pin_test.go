@@ -49,3 +49,42 @@ func TestPinnedNotInOnePiece(t *testing.T) {
 		t.Errorf("error %v", err)
 	}
 }
+
+// FuzzPinned: the pinned Dockerfile is a Dockerfile that takes from pinned images, and from no other.
+func FuzzPinned(f *testing.F) {
+	for _, text := range []string{
+		"FROM a", "ARG V=1\nFROM --platform=linux/amd64 a:$V AS x\nFROM x\nCOPY --from=b / /", "from \\\n# a\n a as a\nRUN --mount=from=b,target=/b <<E\nE\n",
+		"# escape=`\nFROM `\n a\n", "FROM a\nCOPY --from=\"b\" / /\n",
+	} {
+		f.Add(text)
+	}
+	pinned := "registry.example.com/x@sha256:" + strings.Repeat("a", 64)
+	o := Options{Platform: "linux/amd64", BuildPlatform: "linux/amd64"}
+	f.Fuzz(func(t *testing.T, text string) {
+		parsed, err := Parse(strings.NewReader(text))
+		if err != nil {
+			return
+		}
+		before, err := parsed.Bases(o)
+		if err != nil {
+			return
+		}
+		result, err := parsed.Pinned(o, func(string) string { return pinned })
+		if err != nil || len(result) > MaxSize {
+			return
+		}
+		again, err := Parse(strings.NewReader(string(result)))
+		if err != nil {
+			t.Fatalf("%q became %q: %v", text, result, err)
+		}
+		after, err := again.Bases(o)
+		if err != nil || after.Scratch != before.Scratch {
+			t.Fatalf("%q became %q: %v", text, result, err)
+		}
+		for _, b := range after.Bases {
+			if b.Reference != pinned {
+				t.Errorf("%q became %q, which takes from %q", text, result, b.Reference)
+			}
+		}
+	})
+}
