@@ -257,9 +257,13 @@ func answer(w http.ResponseWriter, code int, object any) {
 	if u, ok := object.(*unstructured.Unstructured); ok {
 		object = u.Object
 	}
+	data, err := json.Marshal(object)
+	if err != nil {
+		code, data = http.StatusInternalServerError, []byte(err.Error())
+	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(code)
-	_ = json.NewEncoder(w).Encode(object)
+	_, _ = w.Write(data)
 }
 
 func refuse(w http.ResponseWriter, r *http.Request, code int, reason metav1.StatusReason, message string) {

@@ -230,35 +230,37 @@ func (l *Lease) read(ctx context.Context, name string) (*coordinationv1.Lease, *
 	return lease, s, err
 }
 
-// change stores what op makes of the state, unless somebody else was faster: then it begins again. What op returns an error with is
-// stored too if it says why the build is out.
+// change stores what op makes of the state, unless somebody else was faster: then it begins again. An error of op keeps the change from
+// being stored, unless it is failure.Skipped.
 func (l *Lease) change(ctx context.Context, name string, op func(*state) error) error {
 	var ended error
 	contest := retry.Policy{Attempts: 60, First: 5 * time.Millisecond, Max: 500 * time.Millisecond}
 	err := retry.Do(ctx, nil, contest, "changing the lock of "+name, func(ctx context.Context) error {
 		lease, s, err := l.read(ctx, name)
-		if err != nil {
-			ended = err
-			return nil
+		if err == nil {
+			err = op(s)
 		}
-		ended = op(s)
-		if kind := failure.KindOf(ended); kind != "" && kind != failure.Skipped {
-			return nil
+		if err == nil || failure.KindOf(err) == failure.Skipped {
+			stored := l.store(ctx, name, lease, s)
+			switch failure.KindOf(stored) {
+			case "":
+			case failure.Conflict, failure.NotFound: // written, or deleted, since it was read
+				return retry.Temporary(stored)
+			default:
+				err = stored
+			}
 		}
-		err = l.store(ctx, name, lease, s)
-		switch failure.KindOf(err) {
-		case failure.Conflict, failure.NotFound: // written, or deleted, since it was read
-			return retry.Temporary(err)
-		case "":
-		default:
-			ended = err
-		}
+		ended = err
 		return nil
 	})
-	if err == nil {
-		err = ended
+	switch {
+	case err == nil:
+		return ended
+	case retry.IsTemporary(err): // the tries are spent, but the next look may be luckier
+		return failure.New(failure.Unavailable, "%s", err.Error())
+	default:
+		return err
 	}
-	return err
 }
 
 // store writes the state into the Lease it was read from, if it has changed.

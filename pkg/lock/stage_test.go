@@ -243,7 +243,9 @@ func TestRunRefusesACollision(t *testing.T) {
 // superseding is a locker that puts a newer autorebuild in the place of every build.
 type superseding struct{ Locker }
 
-func (superseding) Acquire(_ context.Context, name string, r Request) error { return superseded(name, r.Build, "app-9") }
+func (superseding) Acquire(_ context.Context, name string, r Request) error {
+	return superseded(name, r.Build, "app-9")
+}
 
 func TestRunOfASupersededBuild(t *testing.T) {
 	t.Parallel()
