@@ -177,6 +177,10 @@ func (a *applier) replace(e Entry) {
 	if !ok {
 		return
 	}
+	if spec := e.task.object; end-first > 1 && !spec.IsNil() && tree.Named(tree.Items(spec.YNode(), "spec", "params"), platform) == nil {
+		a.fault(e, "%s runs for each of %d platforms: the task must have a param %s, which is told one such as linux/amd64", e.target, end-first, platform)
+		return
+	}
 	for _, l := range a.chain.Links[first:end] {
 		a.keep(e, l)
 		e.task.fill(l)
@@ -199,10 +203,16 @@ func (t *task) String() string {
 	}
 }
 
-// keep leaves of what the chain binds in l that which the new task can take.
+// platform is the param by which the tasks that stand beside one another for a stage are told what to build.
+const platform = "platform"
+
+// keep leaves of what the chain binds in l that which the new task can take: of a task of the cluster, only the platform is sure.
 func (a *applier) keep(e Entry, l *chain.Link) {
 	l.Params = slices.DeleteFunc(slices.Clone(l.Params), func(p chain.Param) bool {
-		return e.task.object.IsNil() || tree.Named(tree.Items(e.task.object.YNode(), "spec", "params"), p.Name) == nil
+		if e.task.object.IsNil() {
+			return p.Name != platform || l.Name == e.target
+		}
+		return tree.Named(tree.Items(e.task.object.YNode(), "spec", "params"), p.Name) == nil
 	})
 }
 

@@ -218,6 +218,28 @@ func TestRefuses(t *testing.T) {
 	}
 }
 
+func TestReplacementOfSeveralPlatforms(t *testing.T) {
+	for task, want := range map[string]string{
+		"taskSpec: {results: [{name: digest}], params: [{name: platform}], steps: [{name: a, image: a}]}": "",
+		"taskRef: {name: x}": "",
+		"taskSpec: {results: [{name: digest}], steps: [{name: a, image: a}]}": "o.yaml:1: build runs for each of 2 platforms: " +
+			"the task must have a param platform, which is told one such as linux/amd64",
+	} {
+		entries, err := overlay.Read("o.yaml", []byte("- replace: build\n  task: {"+task+"}\n"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := smallChain(t, "amd64", "arm64")
+		_, err = overlay.ApplyToChain(c, entries)
+		if got := fmt.Sprint(err); got != want && err != nil || err == nil && want != "" {
+			t.Errorf("%s: %s, want %s", task, got, want)
+		}
+		if b := c.Link("build-arm64").Binding("platform"); err == nil && (b == nil || b.Value != "linux/arm64") {
+			t.Errorf("%s: the platform is not said", task)
+		}
+	}
+}
+
 func seeds(f *testing.F) {
 	f.Helper()
 	archives, err := filepath.Glob("testdata/*.tx*")

@@ -40,7 +40,9 @@ func (r *reader) task(e *Entry, n *yaml.Node) *task {
 		return nil
 	}
 	t := &task{line: body.Line}
-	names := []string{"taskSpec", "taskRef", "file", "params", "when", "workspaces", "timeout", "retries", "results", "serviceAccountName", "podTemplate"}
+	names := []string{
+		"taskSpec", "taskRef", "file", "params", "when", "workspaces", "timeout", "retries", "results", "serviceAccountName", "podTemplate",
+	}
 	if tree.Get(body, "runAfter") != nil {
 		r.fault(body, "the place of a task comes from before and after, not from runAfter")
 		names = append(names, "runAfter")

@@ -66,7 +66,9 @@ func sameNamespace(a, b *yaml.Node) {
 
 // unordered are lists in which the order of the elements says nothing.
 func unordered() []string {
-	return []string{"params", "results", "workspaces", "volumes", "volumeMounts", "tasks", "finally", "taskRunSpecs", "subjects", "secrets", "imagePullSecrets"}
+	return []string{
+		"params", "results", "workspaces", "volumes", "volumeMounts", "tasks", "finally", "taskRunSpecs", "subjects", "secrets", "imagePullSecrets",
+	}
 }
 
 // align puts the elements of such lists in old into the order that they have in new.

@@ -93,12 +93,13 @@ func accounts(object *yaml.Node) {
 	}
 }
 
-// defaults are what Kubernetes, or its types, put into the objects that are generated where nothing is said, by the field and as Show has it.
+// defaults are what Kubernetes puts into the objects that are generated where nothing is said, by the field and as
+// keyed.Show has it.
 func defaults() map[string][]string {
 	return map[string][]string{
 		"progressDeadlineSeconds":       {"600"},
 		"revisionHistoryLimit":          {"10"},
-		"strategy":                      {"{rollingUpdate: {maxUnavailable: 25%, maxSurge: 25%}, type: RollingUpdate}", "{type: RollingUpdate, rollingUpdate: {maxUnavailable: 25%, maxSurge: 25%}}"},
+		"strategy":                      {"{type: RollingUpdate, rollingUpdate: {maxUnavailable: 25%, maxSurge: 25%}}"},
 		"restartPolicy":                 {"Always"},
 		"dnsPolicy":                     {"ClusterFirst"},
 		"schedulerName":                 {"default-scheduler"},

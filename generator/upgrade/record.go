@@ -72,7 +72,7 @@ func pack(objects []*yaml.RNode) (string, error) {
 		return "", failure.New(failure.Internal, "recording what was generated: %w", err)
 	}
 	if packed.Len() > maxRecord {
-		return "", failure.New(failure.Usage, "the generated objects have %d bytes when compressed: a ConfigMap can hold no more than %d", packed.Len(), maxRecord)
+		return "", failure.New(failure.Usage, "the generated objects have %d bytes when compressed: a ConfigMap can hold %d", packed.Len(), maxRecord)
 	}
 	var out strings.Builder
 	text := base64.StdEncoding.EncodeToString(packed.Bytes())

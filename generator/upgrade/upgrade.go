@@ -91,9 +91,10 @@ func strip(object *yaml.Node) {
 	if annotations == nil || annotations.Kind != yaml.MappingNode {
 		return
 	}
-	gone := []string{"kubectl.kubernetes.io/last-applied-configuration", "deployment.kubernetes.io/revision", "openshift.io/internal-registry-pull-secret-ref"}
 	had := len(annotations.Content)
-	for _, name := range gone {
+	for _, name := range []string{
+		"kubectl.kubernetes.io/last-applied-configuration", "deployment.kubernetes.io/revision", "openshift.io/internal-registry-pull-secret-ref",
+	} {
 		tree.Delete(annotations, name)
 	}
 	if len(annotations.Content) == 0 && had > 0 {

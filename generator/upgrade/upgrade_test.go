@@ -182,3 +182,41 @@ func TestRecordRefuses(t *testing.T) {
 		t.Errorf("an object twice: %v", err)
 	}
 }
+
+func FuzzMerge(f *testing.F) {
+	archives, err := filepath.Glob("testdata/*.txtar")
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, path := range archives {
+		archive, err := txtar.ParseFile(path)
+		if err != nil {
+			f.Fatal(err)
+		}
+		texts := map[string]string{}
+		for _, file := range archive.Files {
+			texts[file.Name] = string(file.Data)
+		}
+		f.Add(texts["base.yaml"]+texts["old.yaml"], texts["mine.yaml"]+texts["old.yaml"], texts["theirs.yaml"]+texts["new.yaml"])
+	}
+	f.Fuzz(func(t *testing.T, a, b, c string) {
+		var sides [3][]*yaml.RNode
+		for i, text := range []string{a, b, c} {
+			objects, err := manifest.Read("side", strings.NewReader(text))
+			if err != nil {
+				return
+			}
+			sides[i] = objects
+		}
+		merged, _, err := upgrade.Merge(sides[0], sides[1], sides[2])
+		if err != nil {
+			return
+		}
+		if _, err := upgrade.Diff(sides[1], merged); err != nil && failure.KindOf(err) != failure.InvalidInput {
+			t.Fatal(err)
+		}
+		if again, conflicts, err := upgrade.Merge(sides[2], merged, sides[2]); err != nil || len(conflicts) > 0 || len(again) != len(merged) {
+			t.Fatalf("merging again: %d objects became %d, %v, %v", len(merged), len(again), conflicts, err)
+		}
+	})
+}
