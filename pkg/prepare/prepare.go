@@ -111,6 +111,9 @@ func (o Options) start() (*preparation, error) {
 
 func (p *preparation) run(ctx context.Context) (workspace.Prepare, error) {
 	record := workspace.Prepare{State: workspace.StateBuild, Commit: p.cloned.Commit, CommitTime: p.cloned.CommitTime, Labels: map[string]string{}}
+	if skipped, err := p.superseded(&record); skipped || err != nil {
+		return record, err
+	}
 	if p.Autorebuild {
 		config, err := repoconfig.Read(p.Workspace.Source(), p.RepoConfig)
 		if err != nil {
@@ -144,6 +147,20 @@ func (p *preparation) run(ctx context.Context) (workspace.Prepare, error) {
 		return record, err
 	}
 	return record, labels.Check(record.Labels, p.Isolated)
+}
+
+// superseded ends a build that the lock stage has given up in favour of a newer one.
+func (p *preparation) superseded(record *workspace.Prepare) (bool, error) {
+	lock, err := workspace.Read[workspace.Lock](p.Workspace)
+	if failure.KindOf(err) == failure.NotFound { // a build without a lock
+		return false, nil
+	}
+	if err != nil || lock.State != workspace.StateSkipped {
+		return false, err
+	}
+	record.State, record.Reason = workspace.StateSkipped, lock.Reason
+	p.Log.Info("skipped: " + record.Reason)
+	return true, nil
 }
 
 // pin writes the bumped Dockerfile with pinned bases in place of the one that detect-base left.

@@ -112,6 +112,24 @@ func TestSkipped(t *testing.T) {
 	}
 }
 
+// TestSuperseded: a build that gave way to a newer one while it waited for the lock is skipped, also a user's.
+func TestSuperseded(t *testing.T) {
+	o := local(t, gittest.New(t, map[string]string{"Dockerfile": original}))
+	if err := workspace.Write(o.Workspace, workspace.Lock{State: workspace.StateSkipped, Reason: "superseded by app-2"}); err != nil {
+		t.Fatal(err)
+	}
+	got, err := Run(t.Context(), o)
+	if err != nil || got.State != workspace.StateSkipped || got.Reason != "superseded by app-2" {
+		t.Errorf("%+v, %v", got, err)
+	}
+	if err := workspace.Write(o.Workspace, workspace.Lock{BuildConfig: "app"}); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := Run(t.Context(), o); err != nil || got.State != workspace.StateBuild {
+		t.Errorf("with the lock: %+v, %v", got, err)
+	}
+}
+
 // TestAutorebuild bumps and pushes over every transport.
 func TestAutorebuild(t *testing.T) {
 	for _, transport := range []string{"file", "https", "ssh"} {

@@ -135,7 +135,7 @@ type Lock struct {
 // The states in which the prepare stage ends; failed is an error and leaves no record.
 const (
 	StateBuild   = "build"   // go on
-	StateSkipped = "skipped" // the repository asks for no autorebuild; the later stages do nothing
+	StateSkipped = "skipped" // the repository asks for no autorebuild, or a newer build does it; the later stages do nothing
 )
 
 // Prepare is the record of the prepare stage.
