@@ -2,6 +2,9 @@
 // theirs, their params, volumes, workspaces and sidecars are united, results become results of steps, and every reference to them
 // becomes one that resolves from where it stands.
 //
+// A link that is no Task with steps, one platform's build beside another's, and a link that may be left out although something outside of
+// its pod needs its results, share no pod: they divide what the layout puts together.
+//
 // Pods of one link are left as they are. In the layout balanced the others are called before-build, build and after-build, in the layout
 // fused build-image, and in any other partition after the first and the last of their links: clone-to-prepare. A step has the name of
 // its link; where a link has several, the others are called LINK-STEP.
@@ -26,20 +29,19 @@ func Arrange(c *chain.Chain, l config.Layout) error {
 	if err := c.CheckReferences(); err != nil {
 		return err
 	}
-	pods, err := partition(c, l)
+	a, err := arrange(c, l)
 	if err != nil {
 		return err
 	}
-	a := newArrangement(c, pods)
-	links := make([]*chain.Link, 0, len(pods))
-	for _, p := range pods {
+	links := make([]*chain.Link, 0, len(a.pods))
+	for _, p := range a.pods {
 		link, err := a.link(p)
 		if err != nil {
 			return err
 		}
 		links = append(links, link)
 	}
-	for i, p := range pods {
+	for i, p := range a.pods {
 		links[i].After = a.after(p)
 	}
 	c.Links = links
@@ -50,6 +52,52 @@ func Arrange(c *chain.Chain, l config.Layout) error {
 		}
 	}
 	return nil
+}
+
+// arrange divides the chain. A link that may be left out while its pod runs, and whose result something outside needs, has none to give
+// then, which Tekton takes for a failure: it gets a pod of its own, which Tekton knows to be skipped.
+func arrange(c *chain.Chain, l config.Layout) (*arrangement, error) {
+	d := divider{c, map[string]bool{}}
+	for {
+		pods, err := d.partition(l)
+		if err != nil {
+			return nil, err
+		}
+		a := newArrangement(c, pods)
+		missed := a.missed()
+		if len(missed) == 0 {
+			return a, nil
+		}
+		for _, l := range missed {
+			d.apart[l.Name] = true
+		}
+	}
+}
+
+// missed are the links that may leave results out which are needed outside of their pods. Tasks at the end may miss a result: Tekton
+// skips them.
+func (a *arrangement) missed() []*chain.Link {
+	needed := map[string]bool{}
+	for _, l := range a.chain.Links {
+		for _, ref := range l.References() {
+			if a.home[ref.Link] != a.home[l.Name] {
+				needed[ref.Link] = true
+			}
+		}
+	}
+	for _, r := range a.chain.Results {
+		needed[r.Link] = true
+	}
+	var out []*chain.Link
+	for _, p := range a.pods {
+		common := a.common(p)
+		for _, l := range p.links {
+			if len(p.links) > 1 && needed[l.Name] && len(ownConditions(l, common)) > 0 {
+				out = append(out, l)
+			}
+		}
+	}
+	return out
 }
 
 // arrangement is what the parts of the rewrite have to know of one another.
@@ -169,6 +217,7 @@ func mountShared(l *chain.Link, volume string) {
 	}
 }
 
+// nodes are the nodes of a list.
 func nodes(list []*yaml.RNode) []*yaml.Node {
 	out := make([]*yaml.Node, 0, len(list))
 	for _, n := range list {

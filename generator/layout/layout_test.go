@@ -74,6 +74,51 @@ func TestPods(t *testing.T) {
 	}
 }
 
+// TestApart gives a link a pod of its own that may be left out although something else needs its result.
+func TestApart(t *testing.T) {
+	for name, tc := range map[string]struct {
+		change func(c *chain.Chain)
+		want   string
+	}{
+		"no condition":      {func(c *chain.Chain) { c.Links[2].When = nil }, "build-image"},
+		"needed nowhere":    {func(*chain.Chain) {}, "build-image"},
+		"needed in its pod": {func(c *chain.Chain) { bind(c, 3, "$(tasks.extra.results.out)") }, "build-image"},
+		"needed at the end": {func(c *chain.Chain) {
+			c.Finally = of(t, "bye:extra").Links
+			c.Finally[0].Params = []chain.Param{{Name: "p", Value: yaml.NewStringRNode("$(tasks.extra.results.out)")}}
+		}, "build-image"},
+		"the Pipeline's": {func(c *chain.Chain) { c.Results = extraOut() }, "clone-to-prepare, extra, build"},
+		"needed in another": {func(c *chain.Chain) {
+			c.Links[3] = of(t, "build:ref").Links[0]
+			c.Links[3].Stage = "build"
+			bind(c, 3, "$(tasks.extra.results.out)")
+		}, "clone-to-prepare, extra, build"},
+		"condition of a pod": {func(c *chain.Chain) {
+			for _, l := range c.Links {
+				l.When = []*yaml.RNode{yaml.MustParse("{input: $(params.x), operator: in, values: [a]}")}
+			}
+			c.Results = extraOut()
+		}, "build-image"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := of(t, "clone", "prepare", "extra:extra", "build")
+			c.Links[2].When = []*yaml.RNode{yaml.MustParse("{input: $(tasks.clone.results.out), operator: in, values: [a]}")}
+			c.Links[3].Task = task("params: [{name: p}]")
+			tc.change(c)
+			if err := layout.Arrange(c, fused()); err != nil {
+				t.Fatal(err)
+			}
+			var got []string
+			for _, l := range c.Links {
+				got = append(got, l.Name)
+			}
+			if diff := cmp.Diff(tc.want, strings.Join(got, ", ")); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
 // TestFaults changes a chain of clone, prepare, extra and build, and says what is wrong with its being fused.
 func TestFaults(t *testing.T) {
 	for name, tc := range map[string]struct {
@@ -146,6 +191,8 @@ func TestFaults(t *testing.T) {
 		})
 	}
 }
+
+func extraOut() []chain.Result { return []chain.Result{{Name: "R", Link: "extra", Of: "out"}} }
 
 func fused() config.Layout { return config.Layout{Name: config.Fused} }
 

@@ -42,7 +42,7 @@ func (f *fusion) params() error {
 			declaration, value := m.Link.Param(p.Name), p.Value.YNode()
 			switch {
 			case declaration == nil && !slices.Contains(m.used(), p.Name):
-			case f.refersInside(allText(value)):
+			case f.refersInside(f.pod, allText(value)):
 				replaced[p.Name] = value
 			default:
 				if name := f.bound(m, p.Name, declaration, value); name != p.Name {

@@ -29,33 +29,40 @@ type pod struct {
 	links      []*chain.Link
 }
 
+// divider divides a chain into pods.
+type divider struct {
+	*chain.Chain
+	// apart are links that must have a pod of their own.
+	apart map[string]bool
+}
+
 // partition says which links share a pod.
-func partition(c *chain.Chain, l config.Layout) ([]*pod, error) {
-	rooms, err := rooms(c, l)
+func (c divider) partition(l config.Layout) ([]*pod, error) {
+	rooms, err := c.rooms(l)
 	if err != nil {
 		return nil, err
 	}
 	var pods []*pod
 	for i, link := range c.Links {
-		if i == 0 || rooms[i] != rooms[i-1] || alone(c, i) || alone(c, i-1) {
+		if i == 0 || rooms[i] != rooms[i-1] || c.alone(i) || c.alone(i-1) {
 			pods = append(pods, &pod{room: rooms[i]})
 		}
 		last := pods[len(pods)-1]
 		last.links = append(last.links, link)
 	}
-	return pods, name(c, pods)
+	return pods, name(c.Chain, pods)
 }
 
 // alone reports whether link i can share no pod: it is not made of steps that are known here, or runs beside another link, such as the
 // build for another platform.
-func alone(c *chain.Chain, i int) bool {
-	return c.Links[i].Custom() || !c.Links[i].TaskRef.IsNil() || !c.Alone(i)
+func (c divider) alone(i int) bool {
+	return c.Links[i].Custom() || !c.Links[i].TaskRef.IsNil() || !c.Alone(i) || c.apart[c.Links[i].Name]
 }
 
 // rooms are the parts of the chain that the layout makes, as a name for each link. A link that the layout does not name is in the room
 // of the one before it, or, if that can share no pod, of the one after it.
-func rooms(c *chain.Chain, l config.Layout) ([]string, error) {
-	room, err := roomOf(c, l)
+func (c divider) rooms(l config.Layout) ([]string, error) {
+	room, err := roomOf(c.Chain, l)
 	if err != nil {
 		return nil, err
 	}
@@ -68,20 +75,20 @@ func rooms(c *chain.Chain, l config.Layout) ([]string, error) {
 	for i, link := range c.Links {
 		switch {
 		case out[i] != "":
-		case l.Name == config.Chained || alone(c, i):
+		case l.Name == config.Chained || c.alone(i):
 			out[i] = "alone " + link.Name
-		case i > 0 && !alone(c, i-1):
+		case i > 0 && !c.alone(i-1):
 			out[i] = out[i-1]
 		default:
-			out[i] = next(c, out, i)
+			out[i] = c.next(out, i)
 		}
 	}
-	return out, inOrder(c, out)
+	return out, inOrder(c.Chain, out)
 }
 
 // next is the room of the next link after i that has one and can share it.
-func next(c *chain.Chain, rooms []string, i int) string {
-	for j := i + 1; j < len(rooms) && !alone(c, j); j++ {
+func (c divider) next(rooms []string, i int) string {
+	for j := i + 1; j < len(rooms) && !c.alone(j); j++ {
 		if rooms[j] != "" {
 			return rooms[j]
 		}
@@ -153,7 +160,7 @@ func inOrder(c *chain.Chain, rooms []string) error {
 			continue
 		}
 		left[rooms[i-1]] = i
-		if since, seen := left[room]; seen && !separated(c, rooms[since:i]) {
+		if since, seen := left[room]; seen && !separated(rooms[since:i]) {
 			return failure.New(failure.Usage, "layout: the pod of %s cannot have %s too, because %s runs between them",
 				c.Links[since-1].Name, c.Links[i].Name, c.Links[since].Name)
 		}
@@ -162,7 +169,7 @@ func inOrder(c *chain.Chain, rooms []string) error {
 }
 
 // separated reports whether what lies between two parts of a room is only what can share no pod.
-func separated(_ *chain.Chain, rooms []string) bool {
+func separated(rooms []string) bool {
 	return !slices.ContainsFunc(rooms, func(r string) bool { return !strings.HasPrefix(r, "alone ") })
 }
 

@@ -204,11 +204,11 @@ func (f *fusion) inside(m *member, text string) (string, error) {
 	return out, failed
 }
 
-// refersInside reports whether a text refers to a result of a link in the same pod.
-func (f *fusion) refersInside(text string) bool {
+// refersInside reports whether a text refers to a result of a link of a pod.
+func (a *arrangement) refersInside(p *pod, text string) bool {
 	return slices.ContainsFunc(variable.In(text), func(v variable.Variable) bool {
 		link, _, _, ok := v.Result()
-		return ok && v.Kind == variable.Tasks && f.home[link] == f.pod
+		return ok && v.Kind == variable.Tasks && a.home[link] == p
 	})
 }
 
@@ -243,7 +243,7 @@ func (f *fusion) references() error {
 			return failed
 		}
 		tree.Texts(m.Spec(), func(text string) {
-			if f.refersInside(text) {
+			if f.refersInside(f.pod, text) {
 				failed = failure.New(failure.Usage, "%s uses a result of a link in the same pod in %q: there, only args, command and env of a step may have it; "+
 					"give it a pod of its own", m.Link, shorten(text))
 			}

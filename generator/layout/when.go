@@ -15,18 +15,12 @@ import (
 // conditions makes the conditions that all links have those of the pod. The others become conditions of steps, but for the stages' own
 // condition that something is to be built: these look themselves, and write empty results, which Tekton asks for.
 func (f *fusion) conditions() error {
-	common := f.common()
+	common := f.common(f.pod)
 	for _, n := range common {
 		f.out.When = append(f.out.When, yaml.NewRNode(tree.Clone(n)))
 	}
-	skip := chain.NotSkipped()
 	for _, m := range f.members {
-		var own []*yaml.Node
-		for _, w := range nodes(m.When) {
-			if !contains(common, w) && !(m.OwnStage() && tree.Equal(w, skip)) {
-				own = append(own, w)
-			}
-		}
+		own := ownConditions(m.Link, common)
 		n := 0
 		for _, w := range own {
 			if err := f.parametrise(m, w, &n); err != nil {
@@ -42,17 +36,28 @@ func (f *fusion) conditions() error {
 	return nil
 }
 
+// ownConditions are the conditions of a link that are not common to its pod, and that it does not know itself.
+func ownConditions(l *chain.Link, common []*yaml.Node) []*yaml.Node {
+	var own []*yaml.Node
+	for _, w := range nodes(l.When) {
+		if !contains(common, w) && !(l.OwnStage() && tree.Equal(w, chain.NotSkipped())) {
+			own = append(own, w)
+		}
+	}
+	return own
+}
+
 func contains(list []*yaml.Node, n *yaml.Node) bool {
 	return slices.ContainsFunc(list, func(o *yaml.Node) bool { return tree.Equal(o, n) })
 }
 
-// common are the conditions of all links, as far as they can be known before the pod runs.
-func (f *fusion) common() []*yaml.Node {
+// common are the conditions of all links of a pod, as far as they can be known before it runs.
+func (a *arrangement) common(p *pod) []*yaml.Node {
 	var out []*yaml.Node
-	for _, w := range nodes(f.members[0].When) {
-		everywhere := !f.refersInside(allText(w))
-		for _, m := range f.members[1:] {
-			everywhere = everywhere && contains(nodes(m.When), w)
+	for _, w := range nodes(p.links[0].When) {
+		everywhere := !a.refersInside(p, allText(w))
+		for _, l := range p.links[1:] {
+			everywhere = everywhere && contains(nodes(l.When), w)
 		}
 		if everywhere && !contains(out, w) {
 			out = append(out, w)
@@ -69,8 +74,8 @@ func (f *fusion) parametrise(m *member, w *yaml.Node, n *int) error {
 		if len(variable.In(text)) == 0 {
 			return []string{text}
 		}
-		if f.refersInside(text) {
-			if slices.ContainsFunc(variable.In(text), func(v variable.Variable) bool { return !f.refersInside(v.String()) }) {
+		if f.refersInside(f.pod, text) {
+			if slices.ContainsFunc(variable.In(text), func(v variable.Variable) bool { return !f.refersInside(f.pod, v.String()) }) {
 				failed = failure.New(failure.Usage, "the condition %q of %s is of something in the pod and of something else: make two of it", text, m.Link)
 			}
 			return []string{text}
