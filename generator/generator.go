@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"sort"
 
 	"sigs.k8s.io/kustomize/kyaml/yaml"
 
@@ -15,6 +16,7 @@ import (
 	"github.com/osbs-tekton/osbs/generator/overlay"
 	"github.com/osbs-tekton/osbs/generator/pipeline"
 	"github.com/osbs-tekton/osbs/generator/validate"
+	"github.com/osbs-tekton/osbs/pkg/failure"
 )
 
 // Input is what a site has decided.
@@ -49,6 +51,39 @@ func (o *Output) Objects() []*yaml.RNode { return slices.Concat(o.Namespace, o.C
 
 // Generate makes the objects of in. Its errors have the kind Usage where the configuration or an overlay is wrong, and name file and line.
 func Generate(ctx context.Context, in Input) (*Output, error) {
+	out, err := generate(ctx, in)
+	if err != nil {
+		return nil, err
+	}
+	if err := check(out); err != nil {
+		return nil, blame(ctx, in, err)
+	}
+	return out, nil
+}
+
+// check validates all that was made.
+func check(out *Output) error { return validate.Objects(append(out.Objects(), out.Sample(nil))) }
+
+// blame says which entry of an overlay has made invalid what was made: the first with which it is.
+func blame(ctx context.Context, in Input, invalid error) error {
+	all := in.Overlays
+	n := sort.Search(len(all), func(n int) bool { // entries before which nothing is wrong
+		in.Overlays = all[:n+1]
+		out, err := generate(ctx, in)
+		return err != nil || check(out) != nil
+	})
+	in.Overlays = nil
+	out, err := generate(ctx, in)
+	switch {
+	case n == len(all) || err != nil || check(out) != nil: // it is not an overlay's doing
+		return invalid
+	default:
+		e := all[n]
+		return failure.New(failure.Usage, "%s:%d: what this entry makes is not valid: %w", e.File, e.Line, invalid)
+	}
+}
+
+func generate(ctx context.Context, in Input) (*Output, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -77,7 +112,7 @@ func Generate(ctx context.Context, in Input) (*Output, error) {
 	return out, finish(in, out, append([]*yaml.RNode{out.Pipeline}, others...))
 }
 
-// finish labels the objects, lets overlays change them, resolves images, and checks what came of it all.
+// finish labels the objects, lets overlays change them, and resolves images.
 func finish(in Input, out *Output, objects []*yaml.RNode) error {
 	cfg := in.Config
 	install.Label(cfg, in.Version, append(slices.Clone(objects), out.Run))
@@ -93,5 +128,5 @@ func finish(in Input, out *Output, objects []*yaml.RNode) error {
 	}
 	out.Groups = install.Split(cfg, objects)
 	out.Notes = install.Notes(cfg)
-	return validate.Objects(append(slices.Clone(objects), out.Sample(nil)))
+	return nil
 }
