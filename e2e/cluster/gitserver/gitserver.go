@@ -45,9 +45,11 @@ func Serve(ctx context.Context, c Config) error {
 	if err != nil {
 		return fmt.Errorf("listening for ssh: %w", err)
 	}
+	defer listener.Close()
 	failed := make(chan error, 2)
 	go func() { failed <- c.serveSSH(ctx, listener) }()
 	server := &http.Server{Addr: c.HTTPS, Handler: c.handler(), ReadHeaderTimeout: 30 * time.Second}
+	defer server.Close()
 	go func() { failed <- server.ListenAndServeTLS(c.Certificate, c.Key) }()
 	select {
 	case err := <-failed:
