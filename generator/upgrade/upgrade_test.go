@@ -18,7 +18,9 @@ import (
 	"github.com/osbs-tekton/osbs/generator/chain/tree"
 	"github.com/osbs-tekton/osbs/generator/config"
 	"github.com/osbs-tekton/osbs/generator/manifest"
+	"github.com/osbs-tekton/osbs/generator/overlay"
 	"github.com/osbs-tekton/osbs/generator/upgrade"
+	"github.com/osbs-tekton/osbs/generator/validate"
 	"github.com/osbs-tekton/osbs/pkg/failure"
 )
 
@@ -111,22 +113,88 @@ func TestDiff(t *testing.T) {
 	})
 }
 
-// generated is everything for a namespace, with all stages and several platforms.
-func generated(tb testing.TB) []*yaml.RNode {
+// generated is everything for a namespace, with all stages and several platforms. Each overlay is the text of one.
+func generated(tb testing.TB, version string, overlays ...string) []*yaml.RNode {
 	tb.Helper()
 	cfg := config.Default()
 	cfg.RegistryURI = config.List{"registry.example.com"}
 	cfg.PulpURL, cfg.PulpRegistryName = "https://pulp.example.com", "pulp"
 	cfg.Platforms = config.List{"linux/amd64", "linux/arm64"}
-	out, err := generator.Generate(context.Background(), generator.Input{Config: cfg, Version: "v1.0.0"})
+	in := generator.Input{Config: cfg, Version: version}
+	for _, text := range overlays {
+		entries, err := overlay.Read("overlay.yaml", []byte(text))
+		if err != nil {
+			tb.Fatal(err)
+		}
+		in.Overlays = append(in.Overlays, entries...)
+	}
+	out, err := generator.Generate(context.Background(), in)
 	if err != nil {
 		tb.Fatal(err)
 	}
 	return out.Objects()
 }
 
+// TestACustomisedPipelineSurvives edits what one version has generated and merges what another generates, in which stages have changed.
+// The edits, and the changes of the stages, are made by overlays, so that the merge can be compared with what both together make.
+func TestACustomisedPipelineSurvives(t *testing.T) {
+	const (
+		site = `
+- patch: {kind: Task, name: push}
+  merge: {spec: {steps: [{name: push, computeResources: {limits: {memory: 2Gi}}}]}}
+- patch: {kind: Task, name: clone}
+  add: true
+  merge: {spec: {steps: [{name: clone, env: [{name: HTTPS_PROXY, value: "http://proxy.example.com:3128"}]}]}}
+- set: {params: {log-level: debug}}
+- finally: notify
+  task: {taskRef: {name: notify}}
+- patch: {kind: ServiceAccount, name: osbs}
+  add: true
+  merge: {imagePullSecrets: [{name: pull}]}
+- annotations: {example.com/owner: images}
+`
+		stages = `
+- patch: {kind: Task, name: push}
+  add: true
+  merge:
+    spec:
+      steps: [{name: push, image: "push:2", args: [-new=true], volumeMounts: [{name: more, mountPath: /more}]}]
+      volumes: [{name: more, emptyDir: {}}]
+- patch: {kind: Task, name: clone}
+  add: true
+  merge: {spec: {steps: [{name: clone, env: [{name: NEW, value: "1"}]}]}}
+- insert: sign
+  after: push
+  task: {taskRef: {name: sign}}
+- disable: import
+`
+	)
+	base, err := upgrade.Stamp(generated(t, "v1.0.0"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	recorded, err := upgrade.BaseOf(base)
+	if err != nil {
+		t.Fatal(err)
+	}
+	merged, conflicts, err := upgrade.Merge(recorded, generated(t, "v1.0.0", site), generated(t, "v1.1.0", stages))
+	if err != nil || len(conflicts) > 0 {
+		t.Fatal(conflicts, err)
+	}
+	if err := validate.Objects(merged); err != nil {
+		t.Error(err)
+	}
+	diff, err := upgrade.Diff(generated(t, "v1.1.0", site, stages), merged)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff != "" {
+		t.Errorf("the merge is not what both together make:\n%s", diff)
+	}
+}
+
 func TestRecord(t *testing.T) {
-	objects := generated(t)
+	objects := generated(t, "v1.0.0")
 	stamped, err := upgrade.Stamp(objects)
 	if err != nil {
 		t.Fatal(err)
