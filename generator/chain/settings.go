@@ -77,8 +77,9 @@ func boolean(b *bool) string {
 
 // SiteParams are the params whose values are a matter of the site, not of a build.
 func SiteParams() []string {
-	var names []string
-	for _, s := range configured(&config.Config{}) {
+	all := configured(&config.Config{})
+	names := make([]string, 0, len(all))
+	for _, s := range all {
 		names = append(names, s.param)
 	}
 	return names

@@ -105,8 +105,9 @@ func origins(p *pod) string {
 // spec writes the parts of the Task that are made of those of its links.
 func (f *fusion) spec() {
 	spec := f.out.Spec()
-	var names []string
-	var steps, sidecars []*yaml.Node
+	names := make([]string, 0, len(f.members))
+	steps := make([]*yaml.Node, 0, len(f.members))
+	var sidecars []*yaml.Node
 	for _, m := range f.members {
 		names = append(names, m.Name)
 		steps = append(steps, tree.Items(m.Spec(), "steps")...)
@@ -169,7 +170,7 @@ func (m *member) steps() {
 }
 
 func stepNames(steps []*yaml.Node) []string {
-	var names []string
+	names := make([]string, 0, len(steps))
 	for _, s := range steps {
 		names = append(names, tree.Text(s, "name"))
 	}

@@ -39,7 +39,7 @@ func (f *fusion) params() error {
 		renamed := map[string]string{}
 		replaced := map[string]*yaml.Node{}
 		for _, p := range m.Params {
-			declaration, value := m.Link.Param(p.Name), p.Value.YNode()
+			declaration, value := m.Param(p.Name), p.Value.YNode()
 			switch {
 			case declaration == nil && !slices.Contains(m.used(), p.Name):
 			case f.refersInside(f.pod, allText(value)):
@@ -75,7 +75,7 @@ func (m *member) used() []string {
 
 // unbound claims the name of a param of the Pipeline.
 func (f *fusion) unbound(m *member, name string) error {
-	declaration := m.Link.Param(name)
+	declaration := m.Param(name)
 	for _, c := range f.claims {
 		if c.name != name {
 			continue
@@ -130,7 +130,7 @@ func allText(n *yaml.Node) string {
 func (m *member) rewriteParams(renamed map[string]string, replaced map[string]*yaml.Node) error {
 	var failed error
 	declared := func(name string) bool {
-		return renamed[name] != "" || replaced[name] != nil || m.Link.Param(name) != nil
+		return renamed[name] != "" || replaced[name] != nil || m.Param(name) != nil
 	}
 	tree.Rewrite(m.Spec(), func(text string) []string {
 		if list := m.wholeList(text, declared, replaced); list != nil {

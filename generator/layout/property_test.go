@@ -70,7 +70,7 @@ type rendered struct {
 
 func render(t *testing.T, seed uint64, choose func(*rand.Rand, *chain.Chain) config.Layout) (rendered, []*chain.Link) {
 	t.Helper()
-	r := rand.New(rand.NewPCG(seed, 7)) //nolint:gosec // a test that can be repeated
+	r := rand.New(rand.NewPCG(seed, 7))
 	cfg := anyConfig(r)
 	c, err := chain.New(cfg)
 	if err != nil {
@@ -362,11 +362,12 @@ func (p rendered) meaning(t *testing.T) []string {
 		if task.TaskSpec == nil {
 			continue
 		}
-		spec, err := task.TaskSpec.TaskSpec.DeepCopy(), error(nil)
-		if spec.Steps, err = v1.MergeStepsWithStepTemplate(spec.StepTemplate, spec.Steps); err != nil {
+		spec := task.TaskSpec.TaskSpec.DeepCopy()
+		steps, err := v1.MergeStepsWithStepTemplate(spec.StepTemplate, spec.Steps)
+		if err != nil {
 			t.Fatal(err)
 		}
-		for _, step := range spec.Steps {
+		for _, step := range steps {
 			out = append(out, p.stepMeaning(task, step))
 		}
 	}

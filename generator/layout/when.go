@@ -40,7 +40,8 @@ func (f *fusion) conditions() error {
 func ownConditions(l *chain.Link, common []*yaml.Node) []*yaml.Node {
 	var own []*yaml.Node
 	for _, w := range nodes(l.When) {
-		if !contains(common, w) && !(l.OwnStage() && tree.Equal(w, chain.NotSkipped())) {
+		known := l.OwnStage() && tree.Equal(w, chain.NotSkipped())
+		if !known && !contains(common, w) {
 			own = append(own, w)
 		}
 	}

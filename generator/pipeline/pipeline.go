@@ -129,8 +129,9 @@ func whole(declared *yaml.Node) *yaml.Node {
 
 // bindings are the Pipeline's workspaces for those of a link.
 func bindings(l *chain.Link) []*yaml.Node {
-	var out []*yaml.Node
-	for _, w := range l.WorkspaceBindings() {
+	used := l.WorkspaceBindings()
+	out := make([]*yaml.Node, 0, len(used))
+	for _, w := range used {
 		out = append(out, tree.Map("name", w.Name, "workspace", w.Of))
 	}
 	return out
@@ -154,7 +155,7 @@ func embedded(l *chain.Link) *yaml.Node {
 }
 
 func results(c *chain.Chain) []*yaml.Node {
-	var out []*yaml.Node
+	out := make([]*yaml.Node, 0, len(c.Results))
 	for _, r := range c.Results {
 		value := variable.ResultOf(variable.Tasks, r.Link, r.Of).String()
 		out = append(out, tree.Map("name", r.Name, "description", r.Description, "value", value))

@@ -174,7 +174,7 @@ func nextPart(text string) (part Part, rest string, ok bool) {
 // word reads a name without dots.
 func word(text string) (name, rest string) {
 	end := strings.IndexFunc(text, func(r rune) bool {
-		return !(r == '-' || r == '_' || (r >= '0' && r <= '9') || (r >= 'a' && r <= 'z') || (r >= 'A' && r <= 'Z'))
+		return r != '-' && r != '_' && (r < '0' || r > '9') && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z')
 	})
 	if end < 0 {
 		return text, ""
