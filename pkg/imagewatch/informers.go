@@ -22,7 +22,9 @@ import (
 
 // caches are what the watcher knows of the cluster. Every change of them calls notify.
 type caches struct {
-	namespace                             string
+	namespace string
+	// mark is the key of the ConfigMap that says that all is paused.
+	mark                                  string
 	configs, streams, runs, leases, pause cache.SharedIndexInformer
 	// others are ImageStreams of other namespaces; one that may not be read does not stop the rest.
 	others map[string]cache.SharedIndexInformer
@@ -39,7 +41,7 @@ func newCaches(o Options, c Clients, notify func()) (*caches, error) {
 	configs := kube.CoreV1().ConfigMaps(o.Namespace)
 	leases := kube.CoordinationV1().Leases(o.Namespace)
 	var errs []error
-	out := &caches{namespace: o.Namespace, others: map[string]cache.SharedIndexInformer{}}
+	out := &caches{namespace: o.Namespace, mark: o.Namespace + "/" + o.Name + pausedSuffix, others: map[string]cache.SharedIndexInformer{}}
 	add := func(what string, lw cache.ListerWatcher, object runtime.Object, transform cache.TransformFunc) cache.SharedIndexInformer {
 		informer := cache.NewSharedIndexInformerWithOptions(lw, object, cache.SharedIndexInformerOptions{ObjectDescription: what})
 		errs = append(errs, informer.SetTransform(transform), informer.SetWatchErrorHandlerWithContext(out.tell(o, what)))
@@ -195,7 +197,8 @@ func (c *caches) wait(ctx context.Context) error {
 
 // objects are what the caches hold now.
 func (c *caches) objects() objects {
-	o := objects{holders: map[string]string{}, paused: len(c.pause.GetStore().ListKeys()) > 0}
+	o := objects{holders: map[string]string{}}
+	_, o.paused, _ = c.pause.GetStore().GetByKey(c.mark)
 	o.configs = list[corev1.ConfigMap](c.configs)
 	o.runs = list[PipelineRun](c.runs)
 	o.run = c.run

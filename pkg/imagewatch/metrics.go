@@ -83,7 +83,9 @@ func NewMetrics() *Metrics {
 }
 
 // Handler serves the metrics.
-func (m *Metrics) Handler() http.Handler { return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{}) }
+func (m *Metrics) Handler() http.Handler {
+	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{})
+}
 
 // verdicts are all that a plan gives, so that one that nobody has is shown as 0.
 func verdicts() []rebuild.Verdict {
