@@ -73,11 +73,14 @@ func (e Entry) changesChain() bool {
 
 // Change is what an entry has changed.
 type Change struct {
-	File string
-	Line int
-	// Object is what was changed, such as "Pipeline osbs" or "stage push"; Path is where in it, and empty if it is about all of it; What is
-	// what has happened there.
-	Object, Path, What string
+	File string `json:"file"`
+	Line int    `json:"line"`
+	// Object is what was changed, such as "Pipeline osbs" or "stage push".
+	Object string `json:"object"`
+	// Path is where in it, and empty if the change is about all of it.
+	Path string `json:"path,omitempty"`
+	// What is what has happened there.
+	What string `json:"what"`
 }
 
 func (c Change) String() string {
