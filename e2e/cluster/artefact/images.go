@@ -30,6 +30,9 @@ const (
 	BusyboxImage = ImageRegistry + "/busybox:latest"
 )
 
+// imagesRecipe is raised when the images are made in another way.
+const imagesRecipe = "1"
+
 const (
 	certificatesFile = "/etc/ssl/certs/ca-certificates.crt"
 	busyboxFile      = "/usr/bin/busybox"
@@ -47,7 +50,7 @@ func Images(modules, ko string) (Artefact, error) {
 	}
 	return Artefact{
 		Name:   "images",
-		Inputs: append([]string{"4", PipelinesVersion, TriggersVersion, filepath.Base(ko)}, pause...),
+		Inputs: append([]string{imagesRecipe, PipelinesVersion, TriggersVersion, filepath.Base(ko)}, pause...),
 		Make: func(ctx context.Context, out string, log io.Writer) error {
 			b := &imageBuild{out: out, ko: filepath.Join(ko, "ko"), modules: modules, log: log}
 			return b.run(ctx)

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 )
@@ -42,7 +43,7 @@ func (i *Instance) Publish(ctx context.Context, args []string) error {
 	}
 	// GOFLAGS of the caller would come before those that ko.yaml sets.
 	build := append([]string{"env", "GOFLAGS=-buildvcs=false", "GOPROXY=off", "KO_CONFIG_PATH=" + *config,
-		"ko", "build", "--sbom=none", "--base-import-paths", "--platform=linux/amd64"}, packages...)
+		"ko", "build", "--sbom=none", "--base-import-paths", "--platform=linux/" + runtime.GOARCH}, packages...)
 	out, err := i.Run(ctx, i.Checkout, "", build...)
 	if err != nil {
 		return fmt.Errorf("building the images: %w", err)

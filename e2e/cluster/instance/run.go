@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/osbs-tekton/osbs/e2e/cluster/node"
 )
@@ -78,6 +79,10 @@ func (i *Instance) Run(ctx context.Context, dir, input string, args ...string) (
 	if cmd.Env, err = i.variables(); err != nil {
 		return "", err
 	}
+	// nsenter has a child, which would go on if nsenter alone were killed.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+	cmd.WaitDelay = 5 * time.Second
 	var said bytes.Buffer
 	cmd.Stdin, cmd.Stderr = strings.NewReader(input), &said
 	out, err := cmd.Output()

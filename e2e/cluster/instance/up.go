@@ -191,10 +191,7 @@ func (i *Instance) deploy(ctx context.Context, o Options, p parts, start time.Ti
 		return err
 	}
 	c := &deploy.Cluster{CA: ca, Start: control.Start, Kubectl: i.kubectl}
-	steps := []struct {
-		what string
-		do   func() error
-	}{
+	steps := []step{
 		{"the supervisor answers", func() error { return i.answers(ctx) }},
 		{"the API server answers", func() error { return control.Start(ctx, node.Core(o.APIOnly)...) }},
 		{"the node runs", func() error { return i.startNode(ctx, o, c) }},
@@ -204,11 +201,32 @@ func (i *Instance) deploy(ctx context.Context, o Options, p parts, start time.Ti
 	if o.APIOnly {
 		steps = steps[:len(steps)-1]
 	}
+	steps = append(steps, step{"all daemons run", func() error { return i.allRun(ctx) }})
 	for _, s := range steps {
 		if err := s.do(); err != nil {
 			return fmt.Errorf("%w (logs are in %s)", err, i.path("log"))
 		}
 		fmt.Fprintf(i.Progress, "%5.1f s: %s\n", time.Since(start).Seconds(), s.what)
+	}
+	return nil
+}
+
+// step is a part of the deployment, named by what is true after it.
+type step struct {
+	what string
+	do   func() error
+}
+
+// allRun finds daemons that started and ended soon after.
+func (i *Instance) allRun(ctx context.Context) error {
+	components, err := i.Control().Status(ctx)
+	if err != nil {
+		return err
+	}
+	for name, status := range components {
+		if strings.HasPrefix(status, "ended") {
+			return fmt.Errorf("%s %s", name, status)
+		}
 	}
 	return nil
 }
