@@ -90,7 +90,7 @@ func (w walker) layout(l Layout, at place) {
 		for j, stage := range pod {
 			one := at.element(i).element(j)
 			if r := ruleOf(one); r.text(stage) != nil {
-				w.add(one.key, fmt.Sprintf("%.60q is no stage", stage), "the stages are "+join(r.enum, "and"))
+				w.add(one.key, fmt.Sprintf("%.60q is no stage", stage), "the stages are "+join(r.enum))
 			}
 		}
 	}

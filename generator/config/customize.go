@@ -79,7 +79,7 @@ func (c *converter) arguments(p plugin, carried []string) {
 		}
 	}
 	if len(names) > 0 {
-		c.note(c.plugin(p), "the arguments %s have no meaning any more", join(names, "and"))
+		c.note(c.plugin(p), "the arguments %s have no meaning any more", join(names))
 	}
 }
 
@@ -204,7 +204,7 @@ func (r *customizeReader) plugins(f jsonField, enabled bool, nameField, argsFiel
 			}
 		}
 		if kind := item.field("plugin_type"); nameField == "plugin_name" && !slices.Contains(phases, kind.text()) {
-			r.fail(item.line, "%s has no plugin_type that is one of %s", at, join(phases, "and"))
+			r.fail(item.line, "%s has no plugin_type that is one of %s", at, join(phases))
 		}
 		out = append(out, p)
 	}

@@ -91,10 +91,10 @@ func (d *decoder) wrongType(n *yaml.Node, at place, accepted string) {
 
 // describe says what a node is, without telling more of it than what helps.
 func describe(n *yaml.Node) string {
-	switch {
-	case n.Kind == yaml.MappingNode:
+	switch n.Kind {
+	case yaml.MappingNode:
 		return "a mapping"
-	case n.Kind == yaml.SequenceNode:
+	case yaml.SequenceNode:
 		return "a list"
 	}
 	switch n.ShortTag() {
@@ -158,7 +158,7 @@ func (d *decoder) structure(n *yaml.Node, v reflect.Value, at place, depth int) 
 		names = append(names, f.name)
 	}
 	given := map[string]bool{}
-	for _, p := range d.pairs(n, at, "a mapping with the keys "+join(names, "and")) {
+	for _, p := range d.pairs(n, at, "a mapping with the keys "+join(names)) {
 		i := slices.Index(names, p.name)
 		if i < 0 {
 			d.unknown(d.lines[at.field(p.name).key], at, p.name, names)
@@ -176,7 +176,7 @@ func (d *decoder) structure(n *yaml.Node, v reflect.Value, at place, depth int) 
 
 // unknown says that a key is not known, and which one it may be meant to be.
 func (d *decoder) unknown(line int, at place, name string, names []string) {
-	accepted := "accepted are " + join(names, "and")
+	accepted := "accepted are " + join(names)
 	near := ""
 	if len(d.faults.list) < maxFaults { // more are not told
 		near = osbsconf.Nearest(name, names)
@@ -279,35 +279,37 @@ const layoutAccepted = "chained, balanced, fused, or a list with the list of sta
 
 // scalar reads a text, a boolean or a number.
 func (d *decoder) scalar(n *yaml.Node, v reflect.Value, at place) {
-	if n.Kind != yaml.ScalarNode {
+	switch tag := n.ShortTag(); {
+	case n.Kind != yaml.ScalarNode:
 		d.wrongType(n, at, scalarName(v.Kind()))
-		return
-	}
-	tag := n.ShortTag()
-	isNumber := tag == yaml.NodeTagInt || tag == yaml.NodeTagFloat
-	switch {
-	case v.Kind() == reflect.String && (tag == yaml.NodeTagString || isNumber && ruleOf(at).number):
-		v.SetString(n.Value)
-		if n.Value == "" && !ruleOf(at).empty {
-			d.spoil(n.Line, at.key, "is empty", "leave the key out to get its default")
-		}
-	case v.Kind() == reflect.String && n.Value != "" && (isNumber || tag == yaml.NodeTagBool || tag == timestampTag):
-		right := ruleOf(at).right()
-		if right == "" || ruleOf(at).text(n.Value) == nil {
-			right = "accepted is a text: write quotes around it"
-		}
-		d.spoil(n.Line, at.key, "is "+describe(n), right)
-	case v.Kind() == reflect.Bool && tag == yaml.NodeTagBool:
+	case v.Kind() == reflect.String:
+		d.text(n, v, at)
+	case v.Kind() == reflect.Bool && tag == yaml.NodeTagBool, v.Kind() == reflect.Int && tag == yaml.NodeTagInt:
 		if n.Decode(v.Addr().Interface()) != nil {
 			d.wrongType(n, at, scalarName(v.Kind()))
 		}
-	case v.Kind() == reflect.Int && tag == yaml.NodeTagInt:
-		var i int
-		if n.Decode(&i) != nil {
-			d.wrongType(n, at, scalarName(v.Kind()))
-			return
+	default:
+		d.wrongType(n, at, scalarName(v.Kind()))
+	}
+}
+
+// text reads a text. What people forget to put into quotes is told apart from what is wrong.
+func (d *decoder) text(n *yaml.Node, v reflect.Value, at place) {
+	rule := ruleOf(at)
+	tag := n.ShortTag()
+	isNumber := tag == yaml.NodeTagInt || tag == yaml.NodeTagFloat
+	switch {
+	case tag == yaml.NodeTagString || isNumber && rule.number:
+		v.SetString(n.Value)
+		if n.Value == "" && !rule.empty {
+			d.spoil(n.Line, at.key, "is empty", "leave the key out to get its default")
 		}
-		v.SetInt(int64(i))
+	case isNumber || tag == yaml.NodeTagBool || tag == timestampTag:
+		right := rule.right()
+		if right == "" || rule.text(n.Value) == nil {
+			right = "accepted is a text: write quotes around it"
+		}
+		d.spoil(n.Line, at.key, "is "+describe(n), right)
 	default:
 		d.wrongType(n, at, scalarName(v.Kind()))
 	}
@@ -357,7 +359,7 @@ func (d *decoder) anything(n *yaml.Node, v reflect.Value, at place, depth int) {
 func isJSON(v any) bool {
 	switch n := v.(type) {
 	case float64:
-		return n-n == 0 //nolint:gocritic // false for infinities and for what is no number
+		return n-n == 0 // false for infinities and for what is no number
 	case bool, int, int64, uint64:
 		return true
 	default:

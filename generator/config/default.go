@@ -4,7 +4,7 @@ import "slices"
 
 // Default is the configuration of a site that has said nothing. A setting that is empty here has the default of its stage.
 func Default() *Config {
-	return &Config{
+	return &Config{ //nolint:gosec // names of Secrets, not secrets
 		Name:           "osbs",
 		Layout:         Layout{Name: Chained},
 		GitSecret:      "osbs-git",
@@ -13,7 +13,7 @@ func Default() *Config {
 		BuildSecurity:  UserNamespace,
 		Workspace:      Workspace{Size: "10Gi", AccessMode: readWriteOnce},
 		Timeout:        "4h",
-		Autorebuild:    Autorebuild{WebhookSecret: "osbs-webhook", MaxConcurrent: 5, Rate: 30},
+		Autorebuild:    Autorebuild{WebhookSecret: "osbs-webhook", MaxConcurrent: 5, Rate: 30}, //nolint:gosec // see above
 	}
 }
 

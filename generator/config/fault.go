@@ -145,21 +145,21 @@ func oneLine(text string) string {
 }
 
 // wrong adds an error of a library or of a package of this project as a fault; a hint of it says what is accepted.
-func (f *faults) wrong(key string, err error, accepted string, about ...string) {
+func (f *faults) wrong(key string, err error, accepted string) {
 	var e *failure.Error
 	if errors.As(err, &e) && e.Hint != "" {
 		err, accepted = e.Err, e.Hint
 	}
-	f.add(key, err.Error(), accepted, about...)
+	f.add(key, err.Error(), accepted)
 }
 
 // join lists words as a sentence does.
-func join(words []string, conjunction string) string {
+func join(words []string) string {
 	last := len(words) - 1
 	if last <= 0 {
 		return strings.Join(words, "")
 	}
-	return strings.Join(words[:last], ", ") + " " + conjunction + " " + words[last]
+	return strings.Join(words[:last], ", ") + " and " + words[last]
 }
 
 // place is where a value is.

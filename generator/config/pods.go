@@ -99,7 +99,7 @@ func checkPartition(c *Config, f *faults) {
 	}
 	missing := slices.DeleteFunc(order, func(stage string) bool { return seen[stage] || !c.Configured(stage) })
 	if len(missing) > 0 {
-		f.add("layout", "leaves out "+join(missing, "and"), "each stage is in one pod")
+		f.add("layout", "leaves out "+join(missing), "each stage is in one pod")
 	}
 }
 
@@ -204,7 +204,7 @@ func checkToleration(f *faults, key string, from map[string]any) {
 	}
 	effects := []string{"", string(corev1.TaintEffectNoSchedule), string(corev1.TaintEffectPreferNoSchedule), string(corev1.TaintEffectNoExecute)}
 	if !slices.Contains(effects, string(t.Effect)) {
-		f.add(key+".effect", fmt.Sprintf("%.60q is not accepted", t.Effect), "accepted are "+join(effects[1:], "and"))
+		f.add(key+".effect", fmt.Sprintf("%.60q is not accepted", t.Effect), "accepted are "+join(effects[1:]))
 	}
 	if t.TolerationSeconds != nil && t.Effect != corev1.TaintEffectNoExecute {
 		f.add(key+".tolerationSeconds", "has a meaning for the effect NoExecute only", "")
@@ -281,7 +281,7 @@ func (p sharing) say(key, what string, value any) {
 	}
 	if before, ok := p.said[what]; ok {
 		if !reflect.DeepEqual(before.value, value) {
-			p.add(key, fmt.Sprintf("differs from %s, and %s share a pod", before.key, join(p.pod, "and")), "say the same, or lay them out on several pods", "layout", before.key)
+			p.add(key, fmt.Sprintf("differs from %s, and %s share a pod", before.key, join(p.pod)), "say the same, or lay them out on several pods", "layout", before.key)
 		}
 		return
 	}

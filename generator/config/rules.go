@@ -225,7 +225,7 @@ func (r rule) right() string {
 		if len(r.enum) == 1 {
 			return "accepted is " + r.enum[0]
 		}
-		return "accepted are " + join(r.enum, "and")
+		return "accepted are " + join(r.enum)
 	}
 	return r.accepted
 }
