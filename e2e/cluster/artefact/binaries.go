@@ -51,7 +51,7 @@ func programs() []program {
 // kubernetesVersionFlags are what the Kubernetes build scripts set: without them the API server calls itself v0.0.0.
 func kubernetesVersionFlags() string {
 	minor, _, _ := strings.Cut(strings.TrimPrefix(KubernetesVersion, "v1."), ".")
-	var flags []string
+	flags := make([]string, 0, 10)
 	for _, p := range []string{"k8s.io/component-base/version.", "k8s.io/client-go/pkg/version."} {
 		flags = append(flags, "-X "+p+"gitVersion="+KubernetesVersion, "-X "+p+"gitMajor=1", "-X "+p+"gitMinor="+minor,
 			"-X "+p+"gitTreeState=clean", "-X "+p+"buildDate=1970-01-01T00:00:00Z")
@@ -88,14 +88,18 @@ func Programs(modules string, apiOnly bool) ([]Artefact, error) {
 
 // texts are the names and contents of all files below a directory.
 func texts(dir string) ([]string, error) {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer root.Close()
 	var all []string
-	err := filepath.WalkDir(dir, func(name string, d fs.DirEntry, err error) error {
+	err = fs.WalkDir(root.FS(), ".", func(name string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
 		}
-		text, err := os.ReadFile(name)
-		relative := strings.TrimPrefix(name, dir)
-		all = append(all, relative, string(text))
+		text, err := root.ReadFile(name)
+		all = append(all, "/"+name, string(text))
 		return err
 	})
 	return all, err

@@ -5,9 +5,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
-	"path/filepath"
 )
 
 // moduleCopy downloads a module and copies it to dir, writable: some programs can only be built in their own module, because its go.mod has
@@ -31,14 +31,19 @@ func moduleCopy(ctx context.Context, log io.Writer, module, version, dir string)
 
 // writable gives back what the module cache takes away.
 func writable(dir string) error {
-	return filepath.WalkDir(dir, func(name string, d os.DirEntry, err error) error {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	return fs.WalkDir(root.FS(), ".", func(name string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
 		if d.IsDir() {
-			return os.Chmod(name, 0o755)
+			return root.Chmod(name, 0o755)
 		}
-		return os.Chmod(name, 0o644)
+		return root.Chmod(name, 0o644)
 	})
 }
 

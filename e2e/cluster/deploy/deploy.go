@@ -85,10 +85,7 @@ func (c *Cluster) ImageStreams(ctx context.Context) error {
 }
 
 func (c *Cluster) established(ctx context.Context, definitions ...string) error {
-	args := []string{"wait", "--for=condition=Established", "--timeout=60s"}
-	for _, d := range definitions {
-		args = append(args, "crd/"+d)
-	}
+	args := append([]string{"wait", "--for=condition=Established", "--timeout=60s", "customresourcedefinition"}, definitions...)
 	_, err := c.Kubectl(ctx, "", args...)
 	return err
 }

@@ -113,6 +113,7 @@ func (c Config) make(ctx context.Context, name string) error {
 	if _, err := os.Stat(dir); err == nil {
 		return nil
 	}
+	//nolint:gosec // an argument, below the root, as repository has made sure
 	out, err := exec.CommandContext(ctx, "git", "init", "--quiet", "--bare", "--initial-branch=main", dir).CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("making the repository %s: %w: %s", name, err, out)

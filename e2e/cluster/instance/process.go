@@ -3,6 +3,7 @@ package instance
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -50,7 +51,7 @@ func (p Process) end(ctx context.Context, patience time.Duration) error {
 		if !p.Alive() {
 			return nil
 		}
-		if err := syscall.Kill(p.PID, try.signal); err != nil && err != syscall.ESRCH { //nolint:errorlint // an errno as it comes
+		if err := syscall.Kill(p.PID, try.signal); err != nil && !errors.Is(err, syscall.ESRCH) {
 			return fmt.Errorf("ending process %d: %w", p.PID, err)
 		}
 		if p.gone(ctx, try.patience) {

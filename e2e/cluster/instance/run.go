@@ -30,9 +30,8 @@ func (i *Instance) command(dir string, args ...string) ([]string, error) {
 	if !running {
 		return nil, ErrDown
 	}
-	prefix := []string{"nsenter", "--target", strconv.Itoa(state.Process.PID), "--mount", "--pid", "--net", "--ipc", "--uts", "--",
-		"unshare", "--mount", "sh", "-c", enter, "sh", dir}
-	return append(prefix, args...), nil
+	return append([]string{"nsenter", "--target", strconv.Itoa(state.Process.PID), "--mount", "--pid", "--net", "--ipc", "--uts", "--",
+		"unshare", "--mount", "sh", "-c", enter, "sh", dir}, args...), nil
 }
 
 // variables is the environment of commands inside.

@@ -131,5 +131,5 @@ func bundle(file string, ca []byte) error {
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(file, append(system, ca...), 0o644)
+	return os.WriteFile(file, append(system, ca...), 0o644) //nolint:gosec // in the cluster's own directory
 }

@@ -125,18 +125,17 @@ func writeResolvConf(s Settings) error {
 	if err := os.MkdirAll(filepath.Dir(target), 0o755); err != nil {
 		return err
 	}
-	return os.WriteFile(target, text, 0o644)
+	return os.WriteFile(target, text, 0o644) //nolint:gosec // where the machine's own link says
 }
 
 // network gives the loopback interface the cluster's addresses. There is no other interface but those of pods: nothing leaves.
 func network(ctx context.Context) error {
-	commands := [][]string{{"ip", "link", "set", "lo", "up"}}
-	for _, ip := range []string{IP, ImagesIP, RegistryIP, GitIP} {
-		commands = append(commands, []string{"ip", "address", "add", ip + "/32", "dev", "lo"})
+	if err := ip(ctx, "link", "set", "lo", "up"); err != nil {
+		return err
 	}
-	for _, c := range commands {
-		if out, err := exec.CommandContext(ctx, c[0], c[1:]...).CombinedOutput(); err != nil {
-			return fmt.Errorf("%s: %w: %s", strings.Join(c, " "), err, out)
+	for _, address := range []string{IP, ImagesIP, RegistryIP, GitIP} {
+		if err := ip(ctx, "address", "add", address+"/32", "dev", "lo"); err != nil {
+			return err
 		}
 	}
 	if err := os.WriteFile("/proc/sys/net/ipv4/ip_forward", []byte("1"), 0o644); err != nil {
@@ -146,6 +145,14 @@ func network(ctx context.Context) error {
 	err := os.WriteFile("/proc/sys/net/bridge/bridge-nf-call-iptables", []byte("1"), 0o644)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
+	}
+	return nil
+}
+
+func ip(ctx context.Context, args ...string) error {
+	out, err := exec.CommandContext(ctx, "ip", args...).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("ip %s: %w: %s", strings.Join(args, " "), err, out)
 	}
 	return nil
 }
