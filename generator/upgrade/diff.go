@@ -16,11 +16,11 @@ import (
 // maxPaths is how many changed places of an object its summary names.
 const maxPaths = 8
 
-// Diff tells how new differs from old: a line for each object that was added, removed or changed, with the places, then the lines that
+// Diff tells how now differs from old: a line for each object that was added, removed or changed, with the places, then the lines that
 // differ. What means the same does not differ: the order of keys, of params or volumes, comments, defaults, and what a cluster adds to
 // its objects. It is empty if nothing differs.
-func Diff(old, new []*yaml.RNode) (string, error) {
-	sides, err := sets(old, new)
+func Diff(old, now []*yaml.RNode) (string, error) {
+	sides, err := sets(old, now)
 	if err != nil {
 		return "", err
 	}
@@ -71,32 +71,32 @@ func unordered() []string {
 	}
 }
 
-// align puts the elements of such lists in old into the order that they have in new.
-func align(old, new *yaml.Node, field string) {
-	if old.Kind != new.Kind {
+// align puts the elements of such lists in old into the order that they have in now.
+func align(old, now *yaml.Node, field string) {
+	if old.Kind != now.Kind {
 		return
 	}
 	if old.Kind == yaml.MappingNode {
 		for _, f := range keyed.Fields(old) {
-			if other := tree.Get(new, f); other != nil {
+			if other := tree.Get(now, f); other != nil {
 				align(tree.Get(old, f), other, f)
 			}
 		}
 	}
-	key := keyed.KeyOf(field, old, new)
+	key := keyed.KeyOf(field, old, now)
 	if old.Kind != yaml.SequenceNode || key == nil {
 		return
 	}
 	for _, element := range old.Content {
-		if i := key.Find(new, key.Of(element)); i >= 0 {
-			align(element, new.Content[i], "")
+		if i := key.Find(now, key.Of(element)); i >= 0 {
+			align(element, now.Content[i], "")
 		}
 	}
 	if !slices.Contains(unordered(), field) {
 		return
 	}
 	var content []*yaml.Node
-	for _, id := range keyed.Union(key.IDs(new), key.IDs(old)) {
+	for _, id := range keyed.Union(key.IDs(now), key.IDs(old)) {
 		if i := key.Find(old, id); i >= 0 {
 			content = append(content, old.Content[i])
 		}

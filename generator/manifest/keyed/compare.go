@@ -65,33 +65,33 @@ type Difference struct {
 	Moved    bool
 }
 
-// Compare lists the places at which new differs from old, each as deep as both have it.
-func Compare(old, new *yaml.Node) []Difference { return compare("", "", old, new) }
+// Compare lists the places at which now differs from old, each as deep as both have it.
+func Compare(old, now *yaml.Node) []Difference { return compare("", "", old, now) }
 
-func compare(path Path, field string, old, new *yaml.Node) []Difference {
-	if Equal(old, new) {
+func compare(path Path, field string, old, now *yaml.Node) []Difference {
+	if Equal(old, now) {
 		return nil
 	}
-	if null(old) || null(new) || old.Kind != new.Kind || old.Kind == yaml.ScalarNode {
-		return []Difference{{Path: path, Old: old, New: new}}
+	if null(old) || null(now) || old.Kind != now.Kind || old.Kind == yaml.ScalarNode {
+		return []Difference{{Path: path, Old: old, New: now}}
 	}
 	var all []Difference
 	if old.Kind == yaml.MappingNode {
-		for _, f := range Union(Fields(old), Fields(new)) {
-			all = append(all, compare(path.Field(f), f, tree.Get(old, f), tree.Get(new, f))...)
+		for _, f := range Union(Fields(old), Fields(now)) {
+			all = append(all, compare(path.Field(f), f, tree.Get(old, f), tree.Get(now, f))...)
 		}
 		return all
 	}
-	key := KeyOf(field, old, new)
+	key := KeyOf(field, old, now)
 	if key == nil {
-		return []Difference{{Path: path, Old: old, New: new}}
+		return []Difference{{Path: path, Old: old, New: now}}
 	}
-	was, is := key.IDs(old), key.IDs(new)
+	was, is := key.IDs(old), key.IDs(now)
 	for _, id := range Union(was, is) {
-		all = append(all, compare(path.Element(id), "", at(old, key.Find(old, id)), at(new, key.Find(new, id)))...)
+		all = append(all, compare(path.Element(id), "", at(old, key.Find(old, id)), at(now, key.Find(now, id)))...)
 	}
 	if !slices.Equal(common(was, is), common(is, was)) {
-		all = append(all, Difference{Path: path, Old: old, New: new, Moved: true})
+		all = append(all, Difference{Path: path, Old: old, New: now, Moved: true})
 	}
 	return all
 }
