@@ -1,0 +1,402 @@
+//go:build e2e
+
+package autorebuild
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	imagev1 "github.com/openshift/api/image/v1"
+	imageclient "github.com/openshift/client-go/image/clientset/versioned"
+	authenticationv1 "k8s.io/api/authentication/v1"
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
+	"sigs.k8s.io/yaml"
+
+	"github.com/osbs-tekton/osbs/pkg/buildconfig"
+	"github.com/osbs-tekton/osbs/pkg/buildconfig/configmap"
+	"github.com/osbs-tekton/osbs/pkg/cluster"
+	"github.com/osbs-tekton/osbs/pkg/event"
+)
+
+// site is a namespace with what pipelines/chained.yaml has for autorebuilds, but for the watcher's Deployment: the tests run it.
+type site struct {
+	t         *testing.T
+	namespace string
+	admin     *rest.Config
+	kube      kubernetes.Interface
+	image     imageclient.Interface
+	all       dynamic.Interface
+	token     []byte
+	tokenFile string
+	// kubeconfig has the rights of the watcher's service account.
+	kubeconfig string
+	url        string
+	watchers   int
+}
+
+var (
+	pipelineRuns = schema.GroupVersionResource{Group: "tekton.dev", Version: "v1", Resource: "pipelineruns"}
+	triggers     = schema.GroupVersion{Group: "triggers.tekton.dev", Version: "v1beta1"}
+)
+
+// newSite makes a namespace. Without listener there is no EventListener, for tests that have their own.
+func newSite(t *testing.T, listener bool) *site {
+	t.Helper()
+	found, err := cluster.Find(cluster.Options{})
+	if err != nil {
+		t.Fatalf("these tests need a cluster: %v", err)
+	}
+	config := rest.CopyConfig(found.REST)
+	config.QPS, config.Burst = 200, 400
+	s := &site{t: t, namespace: fmt.Sprintf("autorebuild-%08x", rand.Uint32()), admin: config, token: []byte(fmt.Sprintf("%032x", rand.Uint64()))}
+	s.kube, err = kubernetes.NewForConfig(config)
+	s.must(err)
+	s.image, err = imageclient.NewForConfig(config)
+	s.must(err)
+	s.all, err = dynamic.NewForConfig(config)
+	s.must(err)
+	ctx := t.Context()
+	_, err = s.kube.CoreV1().Namespaces().Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: s.namespace}}, metav1.CreateOptions{})
+	s.must(err)
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
+		defer cancel()
+		if err := s.kube.CoreV1().Namespaces().Delete(ctx, s.namespace, metav1.DeleteOptions{}); err != nil {
+			t.Error(err)
+		}
+	})
+	s.tokenFile = filepath.Join(t.TempDir(), "token")
+	s.must(os.WriteFile(s.tokenFile, s.token, 0o600))
+	_, err = s.kube.CoreV1().Secrets(s.namespace).Create(ctx, &corev1.Secret{
+		ObjectMeta: metav1.ObjectMeta{Name: "osbs-webhook"}, Data: map[string][]byte{"token": s.token},
+	}, metav1.CreateOptions{})
+	s.must(err)
+	s.apply(listener)
+	s.login("osbs-imagewatch")
+	if listener {
+		s.listen()
+	}
+	return s
+}
+
+func (s *site) must(err error) {
+	s.t.Helper()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// until waits until ok says so.
+func (s *site) until(what string, limit time.Duration, ok func() bool) {
+	s.t.Helper()
+	deadline := time.Now().Add(limit)
+	for !ok() {
+		if time.Now().After(deadline) {
+			s.t.Fatalf("%s: not after %s", what, limit)
+		}
+		select {
+		case <-time.After(100 * time.Millisecond):
+		case <-s.t.Context().Done():
+			s.t.Fatal(s.t.Context().Err())
+		}
+	}
+}
+
+// apply makes the objects of the rendering that autorebuilds need.
+func (s *site) apply(listener bool) {
+	s.t.Helper()
+	data, err := os.ReadFile("../../pipelines/chained.yaml")
+	s.must(err)
+	resources := map[string]schema.GroupVersionResource{
+		"ServiceAccount": {Version: "v1", Resource: "serviceaccounts"},
+		"Role":           {Group: "rbac.authorization.k8s.io", Version: "v1", Resource: "roles"},
+		"RoleBinding":    {Group: "rbac.authorization.k8s.io", Version: "v1", Resource: "rolebindings"},
+	}
+	if listener {
+		maps.Copy(resources, map[string]schema.GroupVersionResource{
+			"TriggerBinding": triggers.WithResource("triggerbindings"), "TriggerTemplate": triggers.WithResource("triggertemplates"),
+			"EventListener": triggers.WithResource("eventlisteners"),
+		})
+	}
+	for _, doc := range bytes.Split(data, []byte("\n---\n")) {
+		object := &unstructured.Unstructured{}
+		s.must(yaml.Unmarshal(doc, object))
+		resource, wanted := resources[object.GetKind()]
+		if !wanted {
+			continue
+		}
+		switch object.GetKind() {
+		case "TriggerTemplate":
+			s.pending(object)
+		case "RoleBinding":
+			s.inNamespace(object)
+		}
+		_, err := s.all.Resource(resource).Namespace(s.namespace).Create(s.t.Context(), object, metav1.CreateOptions{})
+		s.must(err)
+	}
+}
+
+// pending has PipelineRuns made as Pending, so that nothing is built.
+func (s *site) pending(template *unstructured.Unstructured) {
+	s.t.Helper()
+	made, _, err := unstructured.NestedSlice(template.Object, "spec", "resourcetemplates")
+	s.must(err)
+	run, ok := made[0].(map[string]any)
+	if !ok || len(made) != 1 {
+		s.t.Fatalf("the TriggerTemplate makes %v", made)
+	}
+	s.must(unstructured.SetNestedField(run, "PipelineRunPending", "spec", "status"))
+	s.must(unstructured.SetNestedSlice(template.Object, made, "spec", "resourcetemplates"))
+}
+
+func (s *site) inNamespace(binding *unstructured.Unstructured) {
+	s.t.Helper()
+	subjects, _, err := unstructured.NestedSlice(binding.Object, "subjects")
+	s.must(err)
+	for _, subject := range subjects {
+		if m, ok := subject.(map[string]any); ok {
+			m["namespace"] = s.namespace
+		}
+	}
+	s.must(unstructured.SetNestedSlice(binding.Object, subjects, "subjects"))
+}
+
+// login makes a kubeconfig with the rights of a service account.
+func (s *site) login(account string) {
+	s.t.Helper()
+	answer, err := s.kube.CoreV1().ServiceAccounts(s.namespace).CreateToken(s.t.Context(), account, &authenticationv1.TokenRequest{}, metav1.CreateOptions{})
+	s.must(err)
+	config := clientcmdapi.NewConfig()
+	config.Clusters["it"] = &clientcmdapi.Cluster{
+		Server: s.admin.Host, CertificateAuthority: s.admin.CAFile, CertificateAuthorityData: s.admin.CAData, InsecureSkipTLSVerify: s.admin.Insecure,
+	}
+	config.AuthInfos["it"] = &clientcmdapi.AuthInfo{Token: answer.Status.Token}
+	config.Contexts["it"] = &clientcmdapi.Context{Cluster: "it", AuthInfo: "it", Namespace: s.namespace}
+	config.CurrentContext = "it"
+	s.kubeconfig = filepath.Join(s.t.TempDir(), "kubeconfig")
+	s.must(clientcmd.WriteToFile(*config, s.kubeconfig))
+}
+
+// listen gives the EventListener the one right that no Role of a namespace can give, and waits until it is ready.
+func (s *site) listen() {
+	s.t.Helper()
+	ctx := s.t.Context()
+	name := s.namespace
+	_, err := s.kube.RbacV1().ClusterRoles().Create(ctx, &rbacv1.ClusterRole{
+		ObjectMeta: metav1.ObjectMeta{Name: name},
+		Rules:      []rbacv1.PolicyRule{{APIGroups: []string{triggers.Group}, Resources: []string{"clusterinterceptors", "clustertriggerbindings"}, Verbs: []string{"get", "list", "watch"}}},
+	}, metav1.CreateOptions{})
+	s.must(err)
+	_, err = s.kube.RbacV1().ClusterRoleBindings().Create(ctx, &rbacv1.ClusterRoleBinding{
+		ObjectMeta: metav1.ObjectMeta{Name: name}, RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: name},
+		Subjects: []rbacv1.Subject{{Kind: "ServiceAccount", Name: "osbs-trigger", Namespace: s.namespace}},
+	}, metav1.CreateOptions{})
+	s.must(err)
+	s.t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
+		defer cancel()
+		if err := s.kube.RbacV1().ClusterRoleBindings().Delete(ctx, name, metav1.DeleteOptions{}); err != nil {
+			s.t.Error(err)
+		}
+		if err := s.kube.RbacV1().ClusterRoles().Delete(ctx, name, metav1.DeleteOptions{}); err != nil {
+			s.t.Error(err)
+		}
+	})
+	s.ready()
+	service, err := s.kube.CoreV1().Services(s.namespace).Get(ctx, "el-osbs", metav1.GetOptions{})
+	s.must(err)
+	s.url = fmt.Sprintf("http://%s:8080", service.Spec.ClusterIP)
+}
+
+// ready waits until the EventListener's pod is.
+func (s *site) ready() {
+	s.t.Helper()
+	s.until("the EventListener is ready", 5*time.Minute, func() bool {
+		d, err := s.kube.AppsV1().Deployments(s.namespace).Get(s.t.Context(), "el-osbs", metav1.GetOptions{})
+		return err == nil && d.Status.ReadyReplicas > 0 && d.Status.ObservedGeneration == d.Generation
+	})
+}
+
+// scale changes how many pods the EventListener has.
+func (s *site) scale(replicas int) {
+	s.t.Helper()
+	patch := fmt.Sprintf(`{"spec":{"resources":{"kubernetesResource":{"replicas":%d}}}}`, replicas)
+	_, err := s.all.Resource(triggers.WithResource("eventlisteners")).Namespace(s.namespace).Patch(s.t.Context(), "osbs",
+		"application/merge-patch+json", []byte(patch), metav1.PatchOptions{})
+	s.must(err)
+	s.until("the EventListener is scaled", 5*time.Minute, func() bool {
+		d, err := s.kube.AppsV1().Deployments(s.namespace).Get(s.t.Context(), "el-osbs", metav1.GetOptions{})
+		return err == nil && d.Status.ReadyReplicas == int32(replicas) && d.Status.Replicas == int32(replicas)
+	})
+}
+
+// digest is one that no image has; the watcher asks no registry.
+func digest(n int) string { return fmt.Sprintf("sha256:%064x", n) }
+
+// move gives base:latest a digest, as an import does.
+func (s *site) move(base string, n int) {
+	s.t.Helper()
+	ctx := s.t.Context()
+	streams := s.image.ImageV1().ImageStreams(s.namespace)
+	for {
+		stream, err := streams.Get(ctx, base, metav1.GetOptions{})
+		if apierrors.IsNotFound(err) {
+			stream, err = streams.Create(ctx, &imagev1.ImageStream{ObjectMeta: metav1.ObjectMeta{Name: base}}, metav1.CreateOptions{})
+		}
+		s.must(err)
+		items := []imagev1.TagEvent{{Created: metav1.Now(), Image: digest(n), DockerImageReference: "r.example.com/" + base + "@" + digest(n), Generation: int64(n)}}
+		if len(stream.Status.Tags) > 0 {
+			items = append(items, stream.Status.Tags[0].Items...)
+		}
+		stream.Status.Tags = []imagev1.NamedTagEventList{{Tag: "latest", Items: items}}
+		_, err = streams.UpdateStatus(ctx, stream, metav1.UpdateOptions{})
+		if !apierrors.IsConflict(err) {
+			s.must(err)
+			return
+		}
+	}
+}
+
+// config is a build config that was built on digest 1 of each base.
+func (s *site) config(name string, bases ...string) {
+	s.t.Helper()
+	bc := &buildconfig.BuildConfig{
+		Name: name, GitURL: "https://git.example.com/" + name, GitBranch: "main", ImageStream: name, Tags: []string{"latest"},
+		Parameters: buildconfig.Parameters{BuildArgs: []string{`A="quoted", and more`}, User: "anne"},
+		LastBuild:  &buildconfig.LastBuild{Name: name + "-0", Outcome: buildconfig.Succeeded},
+	}
+	for _, base := range bases {
+		image := "r.example.com/" + base + "@" + digest(1)
+		bc.Triggers = append(bc.Triggers, buildconfig.Trigger{ImageStreamTag: base + ":latest", LastTriggeredImage: image, LastBuiltImage: image})
+	}
+	cm, err := configmap.To(bc)
+	s.must(err)
+	_, err = s.kube.CoreV1().ConfigMaps(s.namespace).Create(s.t.Context(), cm, metav1.CreateOptions{})
+	s.must(err)
+}
+
+// configs are n build configs on one base.
+func (s *site) configs(n int, base string) {
+	s.t.Helper()
+	for i := range n {
+		s.config(fmt.Sprintf("app%04d", i), base)
+	}
+}
+
+// tried is the digest that the build config's first trigger has last seen.
+func (s *site) tried(name string) string {
+	s.t.Helper()
+	cm, err := s.kube.CoreV1().ConfigMaps(s.namespace).Get(s.t.Context(), name, metav1.GetOptions{})
+	s.must(err)
+	bc, err := configmap.From(cm)
+	s.must(err)
+	return buildconfig.Digest(bc.Triggers[0].LastTriggeredImage)
+}
+
+// runs are the PipelineRuns, by the build config and the digests that they are made from.
+func (s *site) runs() map[string]int {
+	s.t.Helper()
+	list, err := s.all.Resource(pipelineRuns).Namespace(s.namespace).List(s.t.Context(), metav1.ListOptions{})
+	s.must(err)
+	out := map[string]int{}
+	for _, run := range list.Items {
+		out[run.GetLabels()[event.LabelBuildConfig]+" "+run.GetAnnotations()[event.AnnotationBaseDigest]]++
+	}
+	return out
+}
+
+// expect waits until there are n PipelineRuns, and fails if two are for the same.
+func (s *site) expect(n int, limit time.Duration) {
+	s.t.Helper()
+	s.until(fmt.Sprintf("%d PipelineRuns", n), limit, func() bool { return len(s.runs()) >= n })
+	s.exactly(n)
+}
+
+func (s *site) exactly(n int) {
+	s.t.Helper()
+	runs := s.runs()
+	if len(runs) != n {
+		s.t.Errorf("%d PipelineRuns, want %d: %v", len(runs), n, slices.Sorted(maps.Keys(runs)))
+	}
+	for what, many := range runs {
+		if many > 1 {
+			s.t.Errorf("%d PipelineRuns for %s", many, what)
+		}
+	}
+}
+
+// quiet waits for a time in which nothing may happen: that something does not cannot be waited for otherwise.
+func (s *site) quiet(d time.Duration) {
+	select {
+	case <-time.After(d):
+	case <-s.t.Context().Done():
+	}
+}
+
+// watch starts a watcher, and returns what kills it (SIGKILL).
+func (s *site) watch(args ...string) (kill func()) {
+	s.t.Helper()
+	s.watchers++
+	c, log := s.command(args...)
+	s.must(c.Start())
+	number := s.watchers
+	killed := false
+	kill = func() {
+		if killed {
+			return
+		}
+		killed = true
+		_ = c.Process.Kill()
+		_ = c.Wait()
+		if s.t.Failed() || testing.Verbose() {
+			s.t.Logf("watcher %d:\n%s", number, tail(log.String()))
+		}
+	}
+	s.t.Cleanup(kill)
+	return kill
+}
+
+func (s *site) command(args ...string) (*exec.Cmd, *bytes.Buffer) {
+	args = append([]string{
+		"-kubeconfig=" + s.kubeconfig, "-namespace=" + s.namespace, "-event-listener-url=" + s.url, "-token-file=" + s.tokenFile, "-listen=",
+		"-max-concurrent=0", "-rate=0", "-confirm-timeout=5s", "-scheduled-imports=false",
+	}, args...)
+	log := &bytes.Buffer{}
+	c := exec.CommandContext(s.t.Context(), os.Getenv(imagewatch), args...)
+	c.Stderr = log
+	return c, log
+}
+
+// once runs the watcher with -once to its end.
+func (s *site) once() {
+	s.t.Helper()
+	c, log := s.command("-once")
+	if err := c.Run(); err != nil {
+		s.t.Fatalf("imagewatch -once: %v\n%s", err, tail(log.String()))
+	}
+}
+
+func tail(log string) string {
+	lines := strings.Split(log, "\n")
+	return strings.Join(lines[max(0, len(lines)-60):], "\n")
+}
