@@ -6,6 +6,7 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
@@ -177,7 +178,7 @@ func Runs(config *rest.Config, namespace string) (cache.ListerWatcher, error) {
 	if err != nil {
 		return nil, failure.New(failure.Usage, "making a client for PipelineRuns: %w", err)
 	}
-	return paged(cache.NewListWatchFromClient(client, "pipelineruns", namespace, nil)), nil
+	return paged(cache.NewListWatchFromClient(client, "pipelineruns", namespace, fields.Everything())), nil
 }
 
 // paged lists page by page where the server cannot stream a list: one answer with every old run could be gigabytes.
