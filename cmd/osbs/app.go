@@ -122,7 +122,8 @@ func (p *program) app() *cli.App {
 		},
 		Commands: []*cli.Command{
 			p.buildCommand(), p.listBuildsCommand(), p.getBuildCommand(), p.buildLogsCommand(), p.watchBuildCommand(),
-			p.watchBuildsCommand(), p.cancelBuildCommand(), p.listBuildConfigsCommand(), p.importImageCommand(), p.serveCommand(),
+			p.watchBuildsCommand(), p.cancelBuildCommand(), p.listBuildConfigsCommand(), p.importImageCommand(), p.pauseBuildsCommand(),
+			p.resumeBuildsCommand(), p.backupBuilderCommand(), p.restoreBuilderCommand(), p.serveCommand(),
 			p.generateCommand(), p.completionCommand(), p.versionCommand(),
 		},
 	}
