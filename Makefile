@@ -98,6 +98,11 @@ cluster-shell: ## Start a shell that sees the cluster, with kubectl, tkn, crane 
 	$(cluster)
 	@$(CLUSTER) shell
 
+.PHONY: cluster-check
+cluster-check: ## Check formatting, vet, and run the unit tests of the cluster's program
+	@test -z "$$(gofmt -l e2e/cluster | tee /dev/stderr)" || { echo "run: gofmt -w on the files above" >&2; exit 1; }
+	cd e2e/cluster && export GOFLAGS= CGO_ENABLED=0 && $(GO) vet ./... && $(GO) mod tidy -diff && $(GO) test ./...
+
 .PHONY: cluster-test
 cluster-test: ## Try the cluster: pods, claims, git, an import, a PipelineRun, an event
 	$(cluster)

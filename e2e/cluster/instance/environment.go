@@ -24,7 +24,7 @@ func (i *Instance) environmentFiles() []string {
 func (i *Instance) environment(s node.Settings) map[string]string {
 	return map[string]string{
 		"KUBECONFIG":                    i.path("etc/admin.kubeconfig"),
-		"OSBS_E2E_CLUSTER":              i.Name,
+		NameVariable:                    i.Name,
 		"OSBS_E2E_DIR":                  i.Dir,
 		"OSBS_E2E_RUN":                  i.path("bin/cluster"),
 		"OSBS_E2E_DEVELOPER_KUBECONFIG": i.path("etc/developer.kubeconfig"),
@@ -51,6 +51,7 @@ func (i *Instance) environment(s node.Settings) map[string]string {
 func (i *Instance) commandEnvironment(s node.Settings) map[string]string {
 	all := i.environment(s)
 	maps.Copy(all, map[string]string{
+		insideVariable:        i.Name,
 		"SSL_CERT_FILE":       i.path("pki/bundle.crt"),
 		"GIT_SSL_CAINFO":      i.path("pki/bundle.crt"),
 		"DOCKER_CONFIG":       i.path("etc/docker"),

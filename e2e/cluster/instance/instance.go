@@ -127,7 +127,8 @@ func (i *Instance) State() (s State, ok bool, err error) {
 	if err := json.Unmarshal(text, &s); err != nil {
 		return s, false, fmt.Errorf("reading %s: %w; remove the file if the cluster is gone", i.path("state.json"), err)
 	}
-	return s, s.Process.Alive(), nil
+	// Process numbers of the machine mean nothing inside, and what runs inside shows that the cluster does.
+	return s, i.inside() || s.Process.Alive(), nil
 }
 
 func (i *Instance) writeState(s State) error {

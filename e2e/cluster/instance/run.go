@@ -21,6 +21,11 @@ var ErrDown = errors.New("the cluster is not up: `make cluster-up` brings it up"
 // enter is the script that goes before a command inside: what the cluster hides from its daemons, people see.
 const enter = `umount -l /tmp /var/lib /var/log && cd "$1" && shift && exec "$@"`
 
+// insideVariable is set for commands inside, so that the program knows where it is when it is called by one of them.
+const insideVariable = "OSBS_E2E_INSIDE"
+
+func (i *Instance) inside() bool { return os.Getenv(insideVariable) == i.Name }
+
 // command is the argument list that runs a command in the cluster's namespaces, in the directory dir.
 func (i *Instance) command(dir string, args ...string) ([]string, error) {
 	state, running, err := i.State()
@@ -29,6 +34,9 @@ func (i *Instance) command(dir string, args ...string) ([]string, error) {
 	}
 	if !running {
 		return nil, ErrDown
+	}
+	if i.inside() {
+		return append([]string{"env", "--chdir=" + dir}, args...), nil
 	}
 	return append([]string{"nsenter", "--target", strconv.Itoa(state.Process.PID), "--mount", "--pid", "--net", "--ipc", "--uts", "--",
 		"unshare", "--mount", "sh", "-c", enter, "sh", dir}, args...), nil

@@ -261,6 +261,9 @@ func (i *Instance) answers(ctx context.Context) error {
 
 // Down ends the cluster and removes all that belonged to it, but for the cache of artefacts.
 func (i *Instance) Down(ctx context.Context) error {
+	if i.inside() {
+		return errors.New("the cluster cannot be ended from inside")
+	}
 	unlock, err := i.lock(ctx)
 	if err != nil {
 		return err
