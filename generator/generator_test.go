@@ -38,7 +38,8 @@ func TestGenerate(t *testing.T) {
 				}
 			}
 			if *update {
-				archive.Files = append(kept, txtar.File{Name: name, Data: []byte(got)})
+				kept = append(kept, txtar.File{Name: name, Data: []byte(got)})
+				archive.Files = kept
 				if err := os.WriteFile(file, txtar.Format(archive), 0o644); err != nil {
 					t.Fatal(err)
 				}

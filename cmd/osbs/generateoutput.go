@@ -185,7 +185,7 @@ func (w writer) diff(ctx context.Context, used string, out *generator.Output) er
 	if used == onCluster { // which is not asked for what is in no namespace
 		objects = append(slices.Clone(out.Namespace), out.Others...)
 	}
-	text, err := upgrade.Diff(old, objects)
+	text, err := upgrade.Diff(old, objects) //nolint:contextcheck // it computes, and Tekton's defaults want a context that says nothing
 	if err != nil {
 		return err
 	}

@@ -38,8 +38,9 @@ func perBuild() []string {
 
 // paramsOf reads the params of a Pipeline.
 func paramsOf(pipeline *yaml.RNode) params {
-	var out params
-	for _, n := range tree.Items(pipeline.YNode(), "spec", "params") {
+	declared := tree.Items(pipeline.YNode(), "spec", "params")
+	out := make(params, 0, len(declared))
+	for _, n := range declared {
 		p := param{name: tree.Text(n, "name"), description: tree.Text(n, "description"), list: tree.Text(n, "type") == "array"}
 		p.site = slices.Contains(chain.SiteParams(), p.name) || slices.Contains(perBuild(), p.name)
 		if fallback := tree.Get(n, "default"); fallback != nil {

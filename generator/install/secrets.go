@@ -79,15 +79,16 @@ func merged(all []Secret) []Secret {
 
 // secretsComment is the list of the Secrets, for people who read the objects.
 func secretsComment(cfg *config.Config) string {
-	lines := []string{"#", "# Secrets of this namespace that are not rendered, because they hold credentials:"}
+	var b strings.Builder
+	b.WriteString("#\n# Secrets of this namespace that are not rendered, because they hold credentials:")
 	for _, s := range Secrets(cfg) {
 		need := "needed"
 		if s.Optional {
 			need = "optional"
 		}
-		lines = append(lines, fmt.Sprintf("# - %s (%s; %s): %s", s.Name, strings.Join(s.Types, " or "), need, s.Keys), "#   for "+s.For)
+		fmt.Fprintf(&b, "\n# - %s (%s; %s): %s\n#   for %s", s.Name, strings.Join(s.Types, " or "), need, s.Keys, s.For)
 	}
-	return strings.Join(lines, "\n")
+	return b.String()
 }
 
 // Notes say what a person must do beside applying the objects, a sentence each.

@@ -109,7 +109,7 @@ func (r *release) checksums(context.Context) error {
 		if err != nil || d.IsDir() {
 			return err
 		}
-		data, err := os.ReadFile(path)
+		data, err := os.ReadFile(path) //nolint:gosec // nobody else writes into the directory that is being made
 		if err != nil {
 			return err
 		}

@@ -37,11 +37,11 @@ func (r *release) images(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	args := []string{
+	flags := []string{
 		"build", "--base-import-paths", "--platform=" + strings.Join(r.platforms, ","), "--tags=" + r.version, "--sbom=spdx", "--sbom-dir=" + sboms,
 		"--image-refs=" + absolute, "--jobs=2",
 	}
-	cmd := exec.CommandContext(ctx, r.ko, append(args, mains...)...)
+	cmd := exec.CommandContext(ctx, r.ko, slices.Concat(flags, mains)...)
 	cmd.Dir, cmd.Stderr = r.root, r.log
 	cmd.Env = append(os.Environ(), "KO_DOCKER_REPO="+r.registry, "KO_CONFIG_PATH=ko.yaml", "GOFLAGS=-buildvcs=false")
 	if r.base != "" {
