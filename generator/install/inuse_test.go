@@ -15,13 +15,13 @@ import (
 var served = []string{
 	"tekton.dev/v1/pipelines", "triggers.tekton.dev/v1beta1/triggerbindings", "triggers.tekton.dev/v1beta1/triggertemplates",
 	"triggers.tekton.dev/v1beta1/eventlisteners", "v1/serviceaccounts", "rbac.authorization.k8s.io/v1/roles",
-	"rbac.authorization.k8s.io/v1/rolebindings", "networking.k8s.io/v1/networkpolicies", "apps/v1/deployments",
+	"rbac.authorization.k8s.io/v1/rolebindings", "networking.k8s.io/v1/networkpolicies", "apps/v1/deployments", "v1/configmaps", "v1/configmaps",
 }
 
 // TestInUse: what the cluster has of the objects, and what it has of an older version besides; nothing of others.
 func TestInUse(t *testing.T) {
 	server := apitest.Start(t, served...)
-	labels := map[string]any{"app.kubernetes.io/part-of": "osbs", "app.kubernetes.io/name": "osbs"}
+	labels := map[string]any{"app.kubernetes.io/part-of": "osbs", "app.kubernetes.io/name": "osbs", "app.kubernetes.io/managed-by": "osbs"}
 	put := func(resource, name string, labels map[string]any) {
 		server.Put(t, resource, map[string]any{"metadata": map[string]any{"name": name, "labels": labels}})
 	}
