@@ -45,7 +45,7 @@ func flags(f *step.FlagSet) step.Run {
 	s := settings{
 		namespace:       f.String("namespace", "", "namespace of the build configs; empty means the pod's own, or that of the kubeconfig's context"),
 		kubeconfig:      f.String("kubeconfig", "", "file that says where the cluster is and how to log in; empty means $KUBECONFIG, or the pod's service account"),
-		listen:          f.String("listen", ":8080", "address that serves /healthz, /readyz and /metrics; empty for none"),
+		listen:          f.String("listen", ":8080", "address that serves /healthz, /readyz and /metrics"),
 		watchNamespaces: f.Words("watch-namespace", "further namespace whose ImageStreams may be bases"),
 		insecure:        f.Words("registry-insecure", "registry host that scheduled imports may reach without TLS"),
 		once:            f.Bool("once", false, "ask for what is due now, wait until it has begun, and end"),
@@ -113,9 +113,6 @@ func connect(config *rest.Config, namespace string) (imagewatch.Clients, error) 
 
 // serve watches, and answers probes and Prometheus meanwhile.
 func serve(ctx context.Context, address string, w *imagewatch.Watcher) error {
-	if address == "" {
-		return w.Run(ctx)
-	}
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
 	if err != nil {
 		return failure.New(failure.Usage, "listening on %s: %w", address, err)

@@ -378,7 +378,7 @@ func (s *site) watch(args ...string) (kill func()) {
 
 func (s *site) command(args ...string) (*exec.Cmd, *bytes.Buffer) {
 	args = append([]string{
-		"-kubeconfig=" + s.kubeconfig, "-namespace=" + s.namespace, "-event-listener-url=" + s.url, "-token-file=" + s.tokenFile, "-listen=",
+		"-kubeconfig=" + s.kubeconfig, "-namespace=" + s.namespace, "-event-listener-url=" + s.url, "-token-file=" + s.tokenFile, "-listen=127.0.0.1:0",
 		"-max-concurrent=0", "-rate=0", "-confirm-timeout=5s", "-scheduled-imports=false",
 	}, args...)
 	log := &bytes.Buffer{}
