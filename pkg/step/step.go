@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/osbs-tekton/osbs/pkg/failure"
+	"github.com/osbs-tekton/osbs/pkg/logline"
 	"github.com/osbs-tekton/osbs/pkg/progress"
 	"github.com/osbs-tekton/osbs/pkg/redact"
 	"github.com/osbs-tekton/osbs/pkg/workspace"
@@ -78,7 +79,7 @@ func (s Spec) Execute(ctx context.Context, args []string, getenv func(string) st
 		return failure.Usage.ExitCode()
 	}
 	secrets := &redact.Set{}
-	log := newLogger(stderr, *f.logLevel, *f.logFormat, secrets).With("stage", s.Name)
+	log := s.logger(stderr, *f.logLevel, *f.logFormat, secrets)
 	env := Env{Log: log, Redact: secrets, Progress: progress.New(stderr, false)}.WithDefaults()
 	results := newResults(s.Results, *f.resultsDir, *f.limit)
 	err := s.run(ctx, f, run, env, results)
@@ -127,13 +128,12 @@ func (s Spec) skipped(d workspace.Dir, env Env) (bool, error) {
 	return true, nil
 }
 
-func newLogger(w io.Writer, level, format string, secrets *redact.Set) *slog.Logger {
+// logger writes lines for people, as the local instance does, or JSON for programs, which are told the stage.
+func (s Spec) logger(w io.Writer, level, format string, secrets *redact.Set) *slog.Logger {
 	var l slog.Level
 	_ = l.UnmarshalText([]byte(level)) // parse has checked it
-	options := &slog.HandlerOptions{Level: l}
-	var h slog.Handler = slog.NewTextHandler(w, options)
 	if format == "json" {
-		h = slog.NewJSONHandler(w, options)
+		return slog.New(secrets.Handler(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: l}))).With("stage", s.Name)
 	}
-	return slog.New(secrets.Handler(h))
+	return slog.New(secrets.Handler(logline.NewHandler(w, l, "")))
 }
