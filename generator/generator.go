@@ -115,7 +115,13 @@ func generate(ctx context.Context, in Input) (*Output, error) {
 // finish labels the objects, lets overlays change them, and resolves images.
 func finish(in Input, out *Output, objects []*yaml.RNode) error {
 	cfg := in.Config
-	install.Label(cfg, in.Version, append(slices.Clone(objects), out.Run))
+	install.Label(cfg, in.Version, []*yaml.RNode{out.Run})
+	stored, err := install.StoredTemplate(cfg, out.Run)
+	if err != nil {
+		return err
+	}
+	objects = append(objects, stored)
+	install.Label(cfg, in.Version, objects)
 	changes, err := overlay.ApplyToObjects(objects, in.Overlays)
 	if err != nil {
 		return err

@@ -59,7 +59,9 @@ func TestDiffWithCluster(t *testing.T) {
 		t.Errorf("all is there, and the difference is:\n%s", diff)
 	}
 	server.Put(t, resources["ServiceAccount"], map[string]any{"metadata": map[string]any{
-		"name": "osbs-old", "labels": map[string]any{"app.kubernetes.io/part-of": "osbs", "app.kubernetes.io/name": "osbs"},
+		"name": "osbs-old", "labels": map[string]any{
+			"app.kubernetes.io/part-of": "osbs", "app.kubernetes.io/name": "osbs", "app.kubernetes.io/managed-by": "osbs",
+		},
 	}})
 	if diff := osbs("--diff", "cluster"); !strings.Contains(diff, "ServiceAccount osbs-old") || strings.Contains(diff, "Pipeline osbs") {
 		t.Errorf("the difference is:\n%s", diff)

@@ -1,10 +1,10 @@
 package install
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/kustomize/kyaml/yaml"
@@ -12,6 +12,7 @@ import (
 	"github.com/osbs-tekton/osbs/generator/chain/tree"
 	"github.com/osbs-tekton/osbs/pkg/cluster"
 	"github.com/osbs-tekton/osbs/pkg/failure"
+	"github.com/osbs-tekton/osbs/pkg/installation"
 )
 
 // resource is where the API has the objects of a kind.
@@ -33,7 +34,18 @@ func resources() map[string]resource {
 		"RoleBinding":     {group("rbac.authorization.k8s.io", "v1"), "rolebindings"},
 		"NetworkPolicy":   {group("networking.k8s.io", "v1"), "networkpolicies"},
 		"Deployment":      {group("apps", "v1"), "deployments"},
+		"ConfigMap":       {group("", "v1"), "configmaps"},
 	}
+}
+
+// Kinds are the kinds of the objects that an installation has in its namespace, in an order in which they can be removed.
+func Kinds() []schema.GroupVersionKind {
+	all := resources()
+	var out []schema.GroupVersionKind
+	for _, kind := range kindsInOrder() {
+		out = append(out, all[kind].group.WithKind(kind))
+	}
+	return out
 }
 
 // InUse asks a cluster for the objects of an installation: those that it has of objects, and those that have its labels though they are
@@ -59,12 +71,16 @@ func InUse(ctx context.Context, open func(namespace string) (*cluster.Client, er
 	return u.found, nil
 }
 
+// kindsInOrder has first what starts something, so that nothing new begins while the rest goes.
 func kindsInOrder() []string {
 	var kinds []string
 	for kind := range resources() {
 		kinds = append(kinds, kind)
 	}
-	slices.Sort(kinds)
+	rank := []string{"Deployment", "EventListener"} // the later, the sooner it goes; other kinds have -1
+	slices.SortFunc(kinds, func(a, b string) int {
+		return cmp.Or(cmp.Compare(slices.Index(rank, b), slices.Index(rank, a)), cmp.Compare(a, b))
+	})
 	return kinds
 }
 
@@ -111,8 +127,8 @@ func (u *inUse) list(ctx context.Context, kind string, pipeline *yaml.RNode) err
 	if err != nil {
 		return err
 	}
-	labels := []string{labelPartOf + "=" + product, labelName + "=" + tree.Text(pipeline.YNode(), "metadata", "labels", labelName)}
-	objects, err := r.List(ctx, cluster.Selection{Labels: strings.Join(labels, ",")})
+	labels := installation.Selector(tree.Text(pipeline.YNode(), "metadata", "labels", installation.LabelName))
+	objects, err := r.List(ctx, cluster.Selection{Labels: labels})
 	if err != nil {
 		return err
 	}

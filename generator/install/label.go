@@ -9,16 +9,7 @@ import (
 
 	"github.com/osbs-tekton/osbs/generator/chain/tree"
 	"github.com/osbs-tekton/osbs/generator/config"
-)
-
-// Labels of every object.
-const (
-	labelName      = "app.kubernetes.io/name"
-	labelComponent = "app.kubernetes.io/component"
-	labelPartOf    = "app.kubernetes.io/part-of"
-	labelManagedBy = "app.kubernetes.io/managed-by"
-	labelVersion   = "app.kubernetes.io/version"
-	product        = "osbs"
+	"github.com/osbs-tekton/osbs/pkg/installation"
 )
 
 // Label gives objects the labels that all have, unless they have them already, and the labels, annotations and namespace of cfg. An
@@ -38,7 +29,8 @@ func label(cfg *config.Config, version string, o *yaml.RNode) {
 		}
 	}
 	for _, l := range [][2]string{
-		{labelName, cfg.Name}, {labelComponent, component(cfg, o)}, {labelPartOf, product}, {labelManagedBy, product}, {labelVersion, version},
+		{installation.LabelName, cfg.Name}, {installation.LabelComponent, component(cfg, o)}, {installation.LabelPartOf, installation.Product},
+		{installation.LabelManagedBy, installation.Product}, {installation.LabelVersion, version},
 	} {
 		if tree.Get(metadata, "labels", l[0]) == nil && l[1] != "" {
 			annotate(o, "labels", l[0], l[1])

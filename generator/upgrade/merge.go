@@ -2,6 +2,7 @@ package upgrade
 
 import (
 	"fmt"
+	"strings"
 
 	"sigs.k8s.io/kustomize/kyaml/yaml"
 
@@ -76,10 +77,39 @@ func (g *merger) merge(path keyed.Path, field string, base, mine, theirs *yaml.N
 		return commented(mine, base, mine, theirs)
 	case keyed.Equal(base, mine):
 		return commented(theirs, base, mine, theirs)
+	case isDocument(mine) && isDocument(theirs):
+		return g.document(path, base, mine, theirs)
 	default:
 		g.conflicts = append(g.conflicts, Conflict{g.object, string(path), keyed.Show(base), keyed.Show(mine), keyed.Show(theirs)})
 		return mine
 	}
+}
+
+// document merges texts that are YAML themselves, such as the template of builds in its ConfigMap.
+func (g *merger) document(path keyed.Path, base, mine, theirs *yaml.Node) *yaml.Node {
+	merged := g.merge(path, "", parsed(base), parsed(mine), parsed(theirs))
+	text, err := yaml.String(merged)
+	if err != nil {
+		g.conflicts = append(g.conflicts, Conflict{g.object, string(path), keyed.Show(base), keyed.Show(mine), keyed.Show(theirs)})
+		return mine
+	}
+	out := commented(mine, base, mine, theirs)
+	out.Value = text
+	return out
+}
+
+func isDocument(n *yaml.Node) bool { return parsed(n) != nil }
+
+// parsed is the mapping that a text of several lines is; nil if it is none.
+func parsed(n *yaml.Node) *yaml.Node {
+	if n == nil || n.Kind != yaml.ScalarNode || n.ShortTag() != yaml.NodeTagString || !strings.Contains(n.Value, "\n") {
+		return nil
+	}
+	document, err := yaml.Parse(n.Value)
+	if err != nil || document.YNode().Kind != yaml.MappingNode {
+		return nil
+	}
+	return document.YNode()
 }
 
 func ofKind(n *yaml.Node, kind yaml.Kind) *yaml.Node {

@@ -21,6 +21,7 @@ import (
 	"github.com/osbs-tekton/osbs/pkg/event"
 	"github.com/osbs-tekton/osbs/pkg/failure"
 	"github.com/osbs-tekton/osbs/pkg/giturl"
+	"github.com/osbs-tekton/osbs/pkg/installation"
 	"github.com/osbs-tekton/osbs/pkg/lock"
 	"github.com/osbs-tekton/osbs/pkg/osbs"
 )
@@ -86,7 +87,7 @@ func checkRequest(r *osbs.Request) error {
 
 // template reads the PipelineRun that the generator rendered for this namespace.
 func (i *Instance) template(ctx context.Context) (*v1.PipelineRun, error) {
-	name := i.conf.Name + templateSuffix
+	name := installation.Template(i.conf.Name)
 	stored, err := i.conf.Kubernetes.CoreV1().ConfigMaps(i.conf.Namespace).Get(ctx, name, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
 		return nil, failure.WithHint(failure.New(failure.NotFound, "namespace %s has no ConfigMap %s, which says how to start a build", i.conf.Namespace, name),
@@ -96,8 +97,8 @@ func (i *Instance) template(ctx context.Context) (*v1.PipelineRun, error) {
 		return nil, classify("reading ConfigMap "+name, err)
 	}
 	run := &v1.PipelineRun{}
-	if err := yaml.UnmarshalStrict([]byte(stored.Data[templateKey]), run); err != nil {
-		return nil, failure.New(failure.InvalidInput, "ConfigMap %s/%s: key %s is not a PipelineRun: %w", i.conf.Namespace, name, templateKey, err)
+	if err := yaml.UnmarshalStrict([]byte(stored.Data[installation.TemplateKey]), run); err != nil {
+		return nil, failure.New(failure.InvalidInput, "ConfigMap %s/%s: key %s is not a PipelineRun: %w", i.conf.Namespace, name, installation.TemplateKey, err)
 	}
 	return run, nil
 }

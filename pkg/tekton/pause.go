@@ -10,6 +10,7 @@ import (
 
 	"github.com/osbs-tekton/osbs/pkg/buildconfig/configmap"
 	"github.com/osbs-tekton/osbs/pkg/failure"
+	"github.com/osbs-tekton/osbs/pkg/installation"
 	"github.com/osbs-tekton/osbs/pkg/osbs"
 )
 
@@ -20,7 +21,7 @@ const keyPausedBy = "paused-by"
 // its lock stage, rebuilds are put off. Builds that run go on. That builds are paused already is not an error.
 func (i *Instance) Pause(ctx context.Context, user string) error {
 	mark := &corev1.ConfigMap{
-		ObjectMeta: metav1.ObjectMeta{Name: i.conf.Name + pausedSuffix, Labels: map[string]string{configmap.LabelManagedBy: configmap.ManagedBy}},
+		ObjectMeta: metav1.ObjectMeta{Name: installation.Paused(i.conf.Name), Labels: map[string]string{configmap.LabelManagedBy: configmap.ManagedBy}},
 		Data:       map[string]string{keyPausedBy: user},
 	}
 	_, err := i.conf.Kubernetes.CoreV1().ConfigMaps(i.conf.Namespace).Create(ctx, mark, metav1.CreateOptions{})
@@ -32,7 +33,7 @@ func (i *Instance) Pause(ctx context.Context, user string) error {
 
 // Resume ends what Pause began. That builds are not paused is not an error.
 func (i *Instance) Resume(ctx context.Context) error {
-	name := i.conf.Name + pausedSuffix
+	name := installation.Paused(i.conf.Name)
 	err := i.conf.Kubernetes.CoreV1().ConfigMaps(i.conf.Namespace).Delete(ctx, name, metav1.DeleteOptions{})
 	if apierrors.IsNotFound(err) {
 		return nil
@@ -42,7 +43,7 @@ func (i *Instance) Resume(ctx context.Context) error {
 
 // Paused is when builds were paused; nil if they are not.
 func (i *Instance) Paused(ctx context.Context) (*time.Time, error) {
-	name := i.conf.Name + pausedSuffix
+	name := installation.Paused(i.conf.Name)
 	mark, err := i.conf.Kubernetes.CoreV1().ConfigMaps(i.conf.Namespace).Get(ctx, name, metav1.GetOptions{})
 	switch {
 	case apierrors.IsNotFound(err):
