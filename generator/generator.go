@@ -55,14 +55,19 @@ func Generate(ctx context.Context, in Input) (*Output, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := check(out); err != nil {
+	if err := check(ctx, out); err != nil {
 		return nil, blame(ctx, in, err)
 	}
 	return out, nil
 }
 
 // check validates all that was made.
-func check(out *Output) error { return validate.Objects(append(out.Objects(), out.Sample(nil))) }
+func check(ctx context.Context, out *Output) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	return validate.Objects(append(out.Objects(), out.Sample(nil))) //nolint:contextcheck // it computes, and asks nobody
+}
 
 // blame says which entry of an overlay has made invalid what was made: the first with which it is.
 func blame(ctx context.Context, in Input, invalid error) error {
@@ -70,12 +75,12 @@ func blame(ctx context.Context, in Input, invalid error) error {
 	n := sort.Search(len(all), func(n int) bool { // entries before which nothing is wrong
 		in.Overlays = all[:n+1]
 		out, err := generate(ctx, in)
-		return err != nil || check(out) != nil
+		return err != nil || check(ctx, out) != nil
 	})
 	in.Overlays = nil
 	out, err := generate(ctx, in)
 	switch {
-	case n == len(all) || err != nil || check(out) != nil: // it is not an overlay's doing
+	case n == len(all) || err != nil || check(ctx, out) != nil: // it is not an overlay's doing
 		return invalid
 	default:
 		e := all[n]
