@@ -4,6 +4,9 @@
 //
 //	go test -tags e2e ./e2e/state
 //
-// Tests that import images need OSBS_E2E_REGISTRY, a registry that the test and the cluster reach by the same name, and perhaps
-// OSBS_E2E_REGISTRY_CA and OSBS_E2E_REGISTRY_SECRET (a directory with its credentials).
+// An API server is enough: pods are not needed, and Tekton is used if it is there. Tests that import images need OSBS_E2E_REGISTRY, a
+// registry that the test and the cluster reach by the same name; OSBS_E2E_CA_FILE has its CA, OSBS_E2E_DOCKER_CONFIG a directory with a
+// config.json for it. The cluster of e2e/cluster sets all of these:
+//
+//	cd e2e/cluster && go run ./cmd/cluster up -api-only
 package state

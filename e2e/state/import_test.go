@@ -4,9 +4,11 @@ package state
 
 import (
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/empty"
@@ -19,9 +21,11 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/osbs-tekton/osbs/internal/faultproxy"
+	"github.com/osbs-tekton/osbs/internal/registrytest"
 	"github.com/osbs-tekton/osbs/pkg/failure"
 	"github.com/osbs-tekton/osbs/pkg/imageimport"
 	"github.com/osbs-tekton/osbs/pkg/registry"
+	"github.com/osbs-tekton/osbs/pkg/retry"
 	"github.com/osbs-tekton/osbs/pkg/step"
 )
 
@@ -42,10 +46,9 @@ func (s *space) registry(t *testing.T) *registryOf {
 	if err != nil {
 		t.Fatal(err)
 	}
-	o := registry.Options{Registries: uris, CAFile: os.Getenv("OSBS_E2E_REGISTRY_CA")}
-	if dir := os.Getenv("OSBS_E2E_REGISTRY_SECRET"); dir != "" {
-		o.SecretDirs = []string{dir}
-		s.pullSecret(t, dir)
+	o := registry.Options{Registries: uris, CAFile: os.Getenv("OSBS_E2E_CA_FILE")}
+	if dir := os.Getenv(dockerConfig); dir != "" {
+		o.SecretDirs = []string{s.pullSecret(t, filepath.Join(dir, "config.json"))}
 	}
 	client, err := registry.New(o)
 	if err != nil {
@@ -54,11 +57,19 @@ func (s *space) registry(t *testing.T) *registryOf {
 	return &registryOf{client: client, repository: uris[0].Host + "/" + s.name + "/app", insecure: uris[0].Insecure}
 }
 
-// pullSecret gives the namespace the registry's credentials, which is all that OpenShift needs to read a private registry.
-func (s *space) pullSecret(t *testing.T, dir string) {
+// dockerConfig is the variable that names a directory with a config.json that has the registry's credentials.
+const dockerConfig = "OSBS_E2E_DOCKER_CONFIG"
+
+// pullSecret gives the namespace the registry's credentials, which is all that OpenShift needs to read a private registry, and returns the
+// directory as which the Secret is mounted.
+func (s *space) pullSecret(t *testing.T, file string) string {
 	t.Helper()
-	data, err := os.ReadFile(dir + "/" + corev1.DockerConfigJsonKey)
+	data, err := os.ReadFile(file)
 	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, corev1.DockerConfigJsonKey), data, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	secret := &corev1.Secret{
@@ -67,6 +78,7 @@ func (s *space) pullSecret(t *testing.T, dir string) {
 	if _, err := s.core.CoreV1().Secrets(s.name).Create(t.Context(), secret, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
+	return dir
 }
 
 // push pushes a new image, or an index of one, and returns its digest.
@@ -183,16 +195,21 @@ func TestSixParallelImportsIntoANewStream(t *testing.T) {
 // Insecure only where it is asked for: the cluster does not read a registry of plain HTTP by itself.
 func TestImportIsSecure(t *testing.T) {
 	t.Parallel()
-	s := newSpace(t)
-	r := s.registry(t)
-	if !r.insecure {
-		t.Skip("the registry has TLS")
+	if os.Getenv(control) == "" {
+		t.Skip("the cluster may not reach a registry that the test runs")
 	}
-	r.push(t, "latest", false)
-	sources := r.sources("latest")
-	sources[0].Insecure = false
-	_, err := imageimport.Import(t.Context(), step.Env{}, imageimport.NewCluster(s.client(t)), "app", sources)
+	s := newSpace(t)
+	image, err := random.Image(1000, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	from := registrytest.Start(t, registrytest.Options{}).Push(t, "app:latest", image)
+	streams, quick := imageimport.NewCluster(s.client(t)), step.Env{Retry: retry.Policy{Attempts: 2, First: 1, Max: 1}}
+	_, err = imageimport.Import(t.Context(), quick, streams, "app", []imageimport.Source{{Tag: "latest", From: from}})
 	wantKind(t, err, failure.Unavailable)
+	if _, err := imageimport.Import(t.Context(), quick, streams, "app", []imageimport.Source{{Tag: "latest", From: from, Insecure: true}}); err != nil {
+		t.Error(err)
+	}
 }
 
 // The image API is down for a while, and for too long. What is before the API server answers as it does when it cannot reach that API.
@@ -216,10 +233,35 @@ func TestImportWhileTheAPIIsDown(t *testing.T) {
 	}
 }
 
+// The image API's server is stopped, and comes back while the import is tried again. Other tests need it, so it runs alone.
+func TestImportWhileTheServerRestarts(t *testing.T) {
+	s := newSpace(t)
+	r := s.registry(t)
+	digest := r.push(t, "latest", false)
+	daemon(t, "kill", "image-apiserver")
+	done := make(chan error, 1)
+	go func() {
+		tags, err := imageimport.Import(t.Context(), step.Env{}, imageimport.NewCluster(s.client(t)), "app", r.sources("latest"))
+		if err == nil && tags[0].Digest != digest {
+			err = failure.New(failure.Internal, "imported %+v, want %s", tags, digest)
+		}
+		done <- err
+	}()
+	select {
+	case err := <-done:
+		t.Errorf("without the server: %v", err)
+	case <-time.After(3 * time.Second): // some tries have failed
+		daemon(t, "start", "image-apiserver")
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 func TestNoCredentials(t *testing.T) {
 	t.Parallel()
 	s := newSpace(t)
-	if os.Getenv("OSBS_E2E_REGISTRY_SECRET") == "" {
+	if os.Getenv(dockerConfig) == "" {
 		t.Skip("the registry asks for no credentials")
 	}
 	r := s.registry(t)

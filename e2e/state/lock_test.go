@@ -280,6 +280,43 @@ func TestWaiterThatGivesUp(t *testing.T) {
 	}
 }
 
+// The API server is killed and comes back while builds wait, and while one asks for the lock: all have it in the end, one after the other.
+func TestLockWhileTheAPIServerRestarts(t *testing.T) {
+	s := newSpace(t)
+	a, b, c := s.run(t, "a"), s.run(t, "b"), s.run(t, "c")
+	if err := s.locker(t).Acquire(t.Context(), "app", a); err != nil {
+		t.Fatal(err)
+	}
+	results := make(chan error, 2)
+	var holders atomic.Int32
+	take := func(r lock.Request) {
+		err := s.locker(t).Acquire(t.Context(), "app", r)
+		if n := holders.Add(1); err == nil && n != 1 {
+			t.Errorf("%d hold the lock", n)
+		}
+		holders.Add(-1)
+		if err == nil {
+			s.remove(t, r.Build)
+		} else {
+			t.Error(err)
+		}
+		results <- err
+	}
+	go take(b)
+	s.waits(t, "app", "b")
+	daemon(t, "kill", "kube-apiserver")
+	go take(c)
+	daemon(t, "start", "kube-apiserver")
+	s.waits(t, "app", "b", "c")
+	s.wantHolder(t, "app", "a")
+	s.remove(t, "a")
+	for range 2 {
+		if err := <-results; err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 // Without the rights the error says what is missing, and nothing is taken for free.
 func TestNoRights(t *testing.T) {
 	t.Parallel()

@@ -149,6 +149,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	path := r.URL.Path
 	i := strings.LastIndexByte(path, '/')
 	switch {
+	case path == "/readyz":
+		w.WriteHeader(http.StatusOK)
 	case slices.Contains(s.served, path) && r.Method == http.MethodGet:
 		s.list(w, r)
 	case s.handlers[path] != nil && r.Method == http.MethodPost:

@@ -3,6 +3,7 @@
 package cluster
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net/http"
@@ -59,6 +60,25 @@ func New(c *Config, env step.Env) (*Client, error) {
 
 // Namespace is the namespace whose objects are read and written.
 func (c *Client) Namespace() string { return c.namespace }
+
+// try makes a request once.
+func (c *Client) try(ctx context.Context, request func(rest.Interface) *rest.Request) ([]byte, error) {
+	limited, cancel := context.WithTimeout(ctx, requestTime)
+	defer cancel()
+	result := request(c.rest).MaxRetries(0).Do(limited)
+	err := result.Error()
+	var body []byte
+	if err == nil {
+		body, err = result.Raw()
+	}
+	return body, classify(ctx, err)
+}
+
+// ready says whether the API server has read all that it needs to answer.
+func (c *Client) ready(ctx context.Context) bool {
+	_, err := c.try(ctx, func(r rest.Interface) *rest.Request { return r.Get().AbsPath("/readyz") })
+	return err == nil
+}
 
 // bounded ends answers that are too large.
 type bounded struct{ next http.RoundTripper }

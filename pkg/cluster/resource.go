@@ -21,6 +21,8 @@ const (
 	pageSize, maxObjects = 250, 50_000
 	// maxStarts is how often a list is begun: again when it changes faster than its pages are read.
 	maxStarts = 3
+	// maxRefusals is how often an API server that says it is ready must refuse a request. It may have become ready between the two.
+	maxRefusals = 2
 )
 
 // Resource is one resource of the API in the client's namespace, with objects of the type T: a type of the API, or one with some of
@@ -153,18 +155,23 @@ func (r Resource[T]) do(ctx context.Context, doing, name string, request func(re
 		return nil, failure.New(failure.Usage, "%q is no valid name of %s %s", name, article(r.what), r.what)
 	}
 	var body []byte
+	refusals := 0
 	err := retry.Do(ctx, r.client.env.Log, r.client.env.Retry, what, func(ctx context.Context) error {
-		limited, cancel := context.WithTimeout(ctx, requestTime)
-		defer cancel()
-		result := request(r.client.rest).MaxRetries(0).Do(limited)
-		err := result.Error()
-		if err == nil {
-			body, err = result.Raw()
+		var err error
+		if body, err = r.client.try(ctx, request); failure.KindOf(err) != failure.Unauthorized {
+			return err
 		}
-		return classify(ctx, err)
+		// An API server that has just started refuses everybody, until it has read who may do what.
+		if r.client.ready(ctx) {
+			refusals++
+		}
+		if refusals < maxRefusals {
+			return retry.Temporary(err)
+		}
+		return err
 	})
 	if retry.IsTemporary(err) { // the tries are spent: callers that retry something larger need not repeat them all
-		err = failure.New(failure.Unavailable, "%s", err.Error())
+		err = failure.New(failure.KindOf(err), "%s", err.Error())
 	}
 	return body, err
 }

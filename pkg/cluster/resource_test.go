@@ -151,8 +151,8 @@ func TestFaults(t *testing.T) {
 		"resets":                      {faultproxy.Reset(), 3, ""},
 		"reset for ever":              {faultproxy.Reset(), 0, failure.Unavailable},
 		"cut answer":                  {faultproxy.CutResponse(20), 1, ""},
-		"401":                         {apitest.Status(401, metav1.StatusReasonUnauthorized, "who?"), 1, failure.Unauthorized},
-		"403":                         {apitest.Status(403, metav1.StatusReasonForbidden, "no"), 1, failure.Unauthorized},
+		"401":                         {apitest.Status(401, metav1.StatusReasonUnauthorized, "who?"), 0, failure.Unauthorized},
+		"403":                         {apitest.Status(403, metav1.StatusReasonForbidden, "no"), 0, failure.Unauthorized},
 		"422":                         {apitest.Status(422, metav1.StatusReasonInvalid, "no"), 1, failure.InvalidInput},
 		"API not served, for a while": {faultproxy.Answer(404, "text/plain", "404 page not found\n"), 3, ""},
 		"API not served":              {faultproxy.Answer(404, "text/plain", "404 page not found\n"), 0, failure.Unavailable},
@@ -164,11 +164,42 @@ func TestFaults(t *testing.T) {
 			t.Parallel()
 			r, _, p := open(t)
 			create(t, r, "a")
-			p.Add(faultproxy.Rule{Method: http.MethodGet, Count: c.count, Fault: c.fault})
+			p.Add(faultproxy.Rule{Method: http.MethodGet, Path: "^/api/", Count: c.count, Fault: c.fault})
 			_, err := r.Get(t.Context(), "a")
 			wantKind(t, err, c.want)
 			if err != nil && !strings.Contains(err.Error(), "reading ConfigMap a") {
 				t.Errorf("the error does not say what was being done: %v", err)
+			}
+		})
+	}
+}
+
+// An API server that has just started refuses what it allows a moment later. One that is ready and refuses is not asked for long.
+func TestRefusals(t *testing.T) {
+	t.Parallel()
+	forbidden := apitest.Status(http.StatusForbidden, metav1.StatusReasonForbidden, `RBAC: role "osbs" not found`)
+	for name, c := range map[string]struct {
+		refused, unready, tries int
+		want                    failure.Kind
+	}{
+		"it starts":                        {3, 3, 4, ""},
+		"it was ready when it was asked":   {1, 0, 2, ""},
+		"it is ready":                      {9, 0, 2, failure.Unauthorized},
+		"it was ready after the first try": {9, 1, 3, failure.Unauthorized},
+		"it does not get ready":            {9, 9, 4, failure.Unauthorized},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r, _, p := open(t)
+			create(t, r, "a")
+			p.Add(faultproxy.Rule{Method: http.MethodGet, Path: "configmaps/a", Count: c.refused, Fault: forbidden})
+			if c.unready > 0 {
+				p.Add(faultproxy.Rule{Path: "readyz", Count: c.unready, Fault: faultproxy.Status(http.StatusInternalServerError)})
+			}
+			_, err := r.Get(t.Context(), "a")
+			wantKind(t, err, c.want)
+			if n := p.Count("GET .*configmaps/a"); n != c.tries {
+				t.Errorf("%d tries, want %d", n, c.tries)
 			}
 		})
 	}

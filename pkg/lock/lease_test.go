@@ -491,6 +491,46 @@ func TestLeaseForm(t *testing.T) {
 	}
 }
 
+// Whatever people write into a Lease: it is refused, or a build finds its turn, which the next reader finds too.
+func FuzzFromLease(f *testing.F) {
+	for _, seed := range [][2]string{
+		{"", ""}, {"a/u", "{"}, {"a", ""}, {"a/u", `{"waiting":[{"build":"b","uid":"v"},{"build":"e","uid":"e"}]}`}, {"/", "null"},
+		{"", `{"superseded":[{"build":"e","uid":"e","supersededBy":"x"}]}`}, {"", `{"waiting":[{"build":"b","uid":"v"},{"build":"b","uid":"v"}],"next":-1}`},
+	} {
+		f.Add(seed[0], seed[1], true)
+	}
+	f.Fuzz(func(t *testing.T, holder, queue string, auto bool) {
+		lease, _, err := toLease("app", nil, &state{}, epoch)
+		if err != nil {
+			t.Fatal(err)
+		}
+		lease.Annotations, lease.Spec.HolderIdentity = map[string]string{AnnotationQueue: queue}, &holder
+		s, err := fromLease(lease)
+		if err != nil {
+			return
+		}
+		e := build("e", 1)
+		e.Autorebuild = auto
+		res, _ := s.try(e, Wait, epoch)
+		if res == waiting {
+			if before, _ := s.before(e.UID); before.UID == "" {
+				t.Errorf("it waits for nobody: %+v", s)
+			}
+		}
+		next, _, err := toLease("app", lease, s, epoch)
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, err := fromLease(next)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if after, _ := again.try(e, Wait, epoch); after != res && res != replaced {
+			t.Errorf("the turn was %v, the next reader says %v", res, after)
+		}
+	})
+}
+
 func TestPauses(t *testing.T) {
 	t.Parallel()
 	l := &Lease{poll: placePoll}

@@ -54,6 +54,11 @@ func fromLease(lease *coordinationv1.Lease) (*state, error) {
 		}
 	}
 	s := &state{Waiting: q.Waiting, Superseded: q.Superseded, Next: q.Next}
+	for _, b := range s.all() {
+		if b.Build == "" || b.UID == "" {
+			return nil, malformed(failure.New(failure.InvalidInput, "Lease %s: annotation %s: a build has no name or no UID", lease.Name, AnnotationQueue))
+		}
+	}
 	if lease.Spec.HolderIdentity == nil || *lease.Spec.HolderIdentity == "" {
 		return s, nil
 	}
