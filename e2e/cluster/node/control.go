@@ -30,8 +30,9 @@ func Supervise(ctx context.Context, s Settings) error {
 	}
 	v := newSupervisor(s)
 	server := &http.Server{Handler: v.handler(), ReadHeaderTimeout: 10 * time.Second}
-	failed := make(chan error, 1)
+	failed := make(chan error, 2)
 	go func() { failed <- server.Serve(listener) }()
+	go func() { failed <- openVolumes(ctx, volumesDir) }()
 	select {
 	case err = <-failed:
 	case <-ctx.Done():
