@@ -124,7 +124,7 @@ func (p *program) app() *cli.App {
 			p.buildCommand(), p.listBuildsCommand(), p.getBuildCommand(), p.buildLogsCommand(), p.watchBuildCommand(),
 			p.watchBuildsCommand(), p.cancelBuildCommand(), p.listBuildConfigsCommand(), p.importImageCommand(), p.pauseBuildsCommand(),
 			p.resumeBuildsCommand(), p.backupBuilderCommand(), p.restoreBuilderCommand(), p.serveCommand(),
-			p.generateCommand(), p.completionCommand(), p.versionCommand(),
+			p.installCommand(), p.uninstallCommand(), p.generateCommand(), p.completionCommand(), p.versionCommand(),
 		},
 	}
 	for _, c := range app.Commands {

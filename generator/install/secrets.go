@@ -19,6 +19,8 @@ type Secret struct {
 	For string
 	// Optional: without it, whoever wants it works without credentials.
 	Optional bool
+	// keys are those that one of no special type must have.
+	keys []string
 }
 
 // Secrets are the Secrets that an installation expects.
@@ -40,20 +42,21 @@ func Secrets(cfg *config.Config) []Secret {
 		})
 	}
 	for _, s := range cfg.BuildSecret {
-		out = append(out, Secret{Name: s.Secret, Types: []string{"Opaque"}, Keys: s.Key, For: "build: RUN --mount=type=secret,id=" + s.ID})
+		out = append(out, Secret{Name: s.Secret, Types: []string{"Opaque"}, Keys: s.Key, For: "build: RUN --mount=type=secret,id=" + s.ID, keys: []string{s.Key}})
 	}
 	for _, source := range []struct {
 		from *config.Source
 		who  string
 	}{{cfg.GitCA, "clone, prepare and push"}, {cfg.RegistryCA, "the stages that speak to registries"}, {cfg.PulpCA, "sync"}} {
 		if source.from != nil && source.from.Secret != "" {
-			out = append(out, Secret{Name: source.from.Secret, Types: []string{"Opaque"}, Keys: source.from.Key, For: source.who + ": certificates to trust"})
+			out = append(out, Secret{Name: source.from.Secret, Types: []string{"Opaque"}, Keys: source.from.Key, For: source.who + ": certificates to trust",
+				keys: []string{source.from.Key}})
 		}
 	}
 	if Rebuilds(cfg) {
 		out = append(out, Secret{
 			Name: cfg.Autorebuild.WebhookSecret, Types: []string{"Opaque"}, Keys: "token, at least 32 random characters",
-			For: "the watcher and the EventListener: the signature of events",
+			For: "the watcher and the EventListener: the signature of events", keys: []string{"token"},
 		})
 	}
 	return merged(out)
@@ -70,6 +73,7 @@ func merged(all []Secret) []Secret {
 		}
 		out[at].For += "; " + s.For
 		out[at].Optional = out[at].Optional && s.Optional
+		out[at].keys = append(slices.Clone(out[at].keys), s.keys...)
 		if out[at].Keys != s.Keys {
 			out[at].Keys += "; " + s.Keys
 		}
@@ -111,3 +115,46 @@ func Notes(cfg *config.Config) []string {
 
 // clusterRole is Triggers' own, with the rights that every EventListener needs beyond its namespace.
 const clusterRole = "tekton-triggers-eventlistener-clusterroles"
+
+// KeySets are what a Secret may hold: one of these sets of keys.
+func (s Secret) KeySets() [][]string {
+	var out [][]string
+	for _, t := range s.Types {
+		switch t {
+		case "kubernetes.io/basic-auth":
+			out = append(out, []string{"username", "password"})
+		case "kubernetes.io/ssh-auth":
+			out = append(out, []string{"ssh-privatekey"})
+		case "kubernetes.io/tls":
+			out = append(out, []string{"tls.crt", "tls.key"})
+		case "kubernetes.io/dockerconfigjson":
+			out = append(out, []string{".dockerconfigjson"})
+		case "kubernetes.io/dockercfg":
+			out = append(out, []string{".dockercfg"})
+		}
+	}
+	if len(out) == 0 && len(s.keys) > 0 {
+		out = append(out, s.keys)
+	}
+	return out
+}
+
+// Command is what makes the Secret, with words in capitals for what only a person knows.
+func (s Secret) Command(namespace string) string {
+	create := func(kind, rest string) string {
+		return fmt.Sprintf("kubectl create secret %s %s -n %s %s", kind, s.Name, namespace, rest)
+	}
+	switch {
+	case slices.Contains(s.Types, "kubernetes.io/dockerconfigjson"):
+		return create("docker-registry", "--docker-server=HOST --docker-username=USER --docker-password=PASSWORD")
+	case slices.Contains(s.Types, "kubernetes.io/basic-auth"):
+		return create("generic", "--type=kubernetes.io/basic-auth --from-literal=username=USER --from-literal=password=PASSWORD")
+	case slices.Equal(s.keys, []string{"token"}):
+		return create("generic", `--from-literal=token="$(openssl rand -hex 32)"`)
+	}
+	var files []string
+	for _, key := range s.keys {
+		files = append(files, "--from-file="+key+"=FILE")
+	}
+	return create("generic", strings.Join(files, " "))
+}

@@ -22,11 +22,16 @@ func (c *check) objects(ctx context.Context) {
 		if c.refused[object.GroupVersionKind()] {
 			continue
 		}
-		_, err := c.Target.Apply(ctx, []*unstructured.Unstructured{object}, deploy.Options{DryRun: true, Force: c.Force})
+		changes, err := c.Target.Apply(ctx, []*unstructured.Unstructured{object}, deploy.Options{DryRun: true, Force: c.Force})
 		if ctx.Err() != nil {
 			return
 		}
-		if err == nil || c.waits(object, err) {
+		if err != nil && c.waits(object, err) {
+			changes = []deploy.Change{{Kind: object.GetKind(), Namespace: c.namespace, Name: object.GetName(), Result: deploy.Created}}
+			err = nil
+		}
+		c.changes = append(c.changes, changes...)
+		if err == nil {
 			continue
 		}
 		good = false

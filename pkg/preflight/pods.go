@@ -87,7 +87,7 @@ func (c *check) storageClass(ctx context.Context, name string) {
 	case apierrors.IsNotFound(err):
 		c.fail(failure.NotFound, subject, "it does not exist", whyStorage, "name another one: workspace: {storage_class: NAME}; kubectl get storageclass lists them")
 	case err != nil:
-		c.warn(subject, "it cannot be looked at: "+err.Error(), whyStorage, "make sure that it is there")
+		c.warn(subject, "it cannot be looked at: "+reason(err), whyStorage, "make sure that it is there")
 	default:
 		c.ok(subject, "it is there")
 	}
@@ -97,7 +97,7 @@ func (c *check) defaultClass(ctx context.Context) {
 	const subject, annotation = "StorageClass", "storageclass.kubernetes.io/is-default-class"
 	list, err := c.Kubernetes.StorageV1().StorageClasses().List(ctx, metav1.ListOptions{})
 	if err != nil {
-		c.warn(subject, "whether one is the default cannot be told: "+err.Error(), whyStorage, "make sure that one is, or name one: workspace: {storage_class: NAME}")
+		c.warn(subject, "whether one is the default cannot be told: "+reason(err), whyStorage, "make sure that one is, or name one: workspace: {storage_class: NAME}")
 		return
 	}
 	for _, class := range list.Items {
@@ -147,7 +147,7 @@ func (c *check) account(ctx context.Context, pod *corev1.Pod) error {
 	pod.Spec.ServiceAccountName = defaultAccount
 	_, err = c.Kubernetes.CoreV1().ServiceAccounts(c.namespace).Get(ctx, defaultAccount, metav1.GetOptions{})
 	if err != nil {
-		c.warn("pods of the stages", "the service account "+defaultAccount+" cannot be read, so whether the namespace accepts them could not be tried: "+err.Error(),
+		c.warn("pods of the stages", "the service account "+defaultAccount+" cannot be read, so whether the namespace accepts them could not be tried: "+reason(err),
 			"Pod Security or an SCC may refuse them", "build something to see")
 	}
 	return err

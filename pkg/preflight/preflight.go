@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/kubernetes"
@@ -74,11 +75,19 @@ type Options struct {
 	Log   *slog.Logger
 }
 
+// Report is what a preflight has found.
+type Report struct {
+	Findings []Finding
+	// Changes are what would become of the objects that the API server accepts.
+	Changes []deploy.Change
+}
+
 // check is one run of a preflight.
 type check struct {
 	Options
 	namespace string
 	findings  []Finding
+	changes   []deploy.Change
 	// refused has the resources that the person may not create: a dry run of these says nothing more.
 	refused map[schema.GroupVersionKind]bool
 	// level is the Pod Security level that the namespace enforces, empty if that is not known.
@@ -86,17 +95,17 @@ type check struct {
 }
 
 // Run looks at everything, and returns what it has found: errors among it do not end it. An error is one of ctx.
-func Run(ctx context.Context, o Options) ([]Finding, error) {
+func Run(ctx context.Context, o Options) (Report, error) {
 	c := &check{Options: o, namespace: o.Target.Namespace, refused: map[schema.GroupVersionKind]bool{}}
 	for _, look := range []func(context.Context){
 		c.namespaceExists, c.apis, c.versions, c.rights, c.secrets, c.certificates, c.storage, c.pods, c.objects,
 	} {
 		look(ctx)
 		if ctx.Err() != nil {
-			return c.findings, context.Cause(ctx)
+			return Report{c.findings, c.changes}, context.Cause(ctx)
 		}
 	}
-	return c.findings, nil
+	return Report{c.findings, c.changes}, nil
 }
 
 // Err is an error of the kind of the first error among findings that says how many there are; nil if there is none.
@@ -121,6 +130,14 @@ func Err(findings []Finding) error {
 	}
 	return failure.WithHint(failure.New(first.Kind, "nothing was installed, because the cluster lacks something: %s", text),
 		"what the cluster lacks is listed above, each with what to do about it; --skip-preflight installs nevertheless")
+}
+
+// reason says why something could not be looked at.
+func reason(err error) string {
+	if apierrors.IsForbidden(err) {
+		return "you may not"
+	}
+	return err.Error()
 }
 
 func (c *check) ok(subject, format string, args ...any) {

@@ -9,6 +9,7 @@ import (
 	authorizationv1 "k8s.io/api/authorization/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/kubernetes"
 
 	"github.com/osbs-tekton/osbs/pkg/failure"
 )
@@ -85,6 +86,24 @@ func (c *check) allowed(ctx context.Context, verb string, resource schema.GroupV
 		Spec: authorizationv1.SelfSubjectAccessReviewSpec{ResourceAttributes: &authorizationv1.ResourceAttributes{
 			Namespace: c.namespace, Verb: verb, Group: resource.Group, Version: resource.Version, Resource: resource.Resource,
 		}},
+	}, metav1.CreateOptions{})
+	if err != nil {
+		return false, err
+	}
+	return review.Status.Allowed, nil
+}
+
+// Bound says whether a service account may read ClusterInterceptors, as every EventListener must: so whether somebody with cluster rights
+// has applied the cluster binding, which a namespace's admin may not read.
+func Bound(ctx context.Context, kube kubernetes.Interface, namespace, account string) (bool, error) {
+	review, err := kube.AuthorizationV1().LocalSubjectAccessReviews(namespace).Create(ctx, &authorizationv1.LocalSubjectAccessReview{
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace},
+		Spec: authorizationv1.SubjectAccessReviewSpec{
+			User: "system:serviceaccount:" + namespace + ":" + account,
+			ResourceAttributes: &authorizationv1.ResourceAttributes{
+				Namespace: namespace, Verb: "list", Group: "triggers.tekton.dev", Version: "v1alpha1", Resource: "clusterinterceptors",
+			},
+		},
 	}, metav1.CreateOptions{})
 	if err != nil {
 		return false, err

@@ -28,7 +28,7 @@ func (c *check) secret(ctx context.Context, s Secret) {
 	case apierrors.IsNotFound(err):
 		c.fail(failure.NotFound, subject, "it does not exist", s.For, s.Create)
 	case err != nil:
-		c.warn(subject, "it cannot be looked at: "+err.Error(), s.For, "make sure that it is there")
+		c.warn(subject, "it cannot be looked at: "+reason(err), s.For, "make sure that it is there")
 	case len(s.Types) > 0 && !slices.Contains(s.Types, string(found.Type)):
 		c.fail(failure.InvalidInput, subject, "its type is "+string(found.Type)+", not "+strings.Join(s.Types, " or "), s.For, "delete it, then: "+s.Create)
 	case !hasKeys(found, s.Keys):
@@ -60,7 +60,7 @@ func (c *check) certificates(ctx context.Context) {
 		case apierrors.IsNotFound(err):
 			c.fail(failure.NotFound, subject, "it does not exist", ca.For, "create it with the certificates, in PEM, under the key "+ca.Key)
 		case err != nil:
-			c.warn(subject, "it cannot be looked at: "+err.Error(), ca.For, "make sure that it is there")
+			c.warn(subject, "it cannot be looked at: "+reason(err), ca.For, "make sure that it is there")
 		case text == "":
 			c.fail(failure.InvalidInput, subject, "it has no key "+ca.Key, ca.For, "put the certificates, in PEM, under this key")
 		case !x509.NewCertPool().AppendCertsFromPEM([]byte(text)):
