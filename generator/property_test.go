@@ -98,7 +98,7 @@ const inserted = `- param:
 // TestAnyCombination: whatever a site decides, what comes of it is valid, has the same params and results in every layout, and gives no
 // token of the API to what runs a Dockerfile. (Generate itself has validated all of it with Tekton's code.)
 func TestAnyCombination(t *testing.T) {
-	rounds := 20
+	rounds := 12
 	if testing.Short() {
 		rounds = 5
 	}
