@@ -1,0 +1,212 @@
+//go:build e2e
+
+package build
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	imageclient "github.com/openshift/client-go/image/clientset/versioned"
+	tekton "github.com/tektoncd/pipeline/pkg/client/clientset/versioned"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+
+	"github.com/osbs-tekton/osbs/pkg/cluster"
+)
+
+// site is a namespace with the rendering of one configuration.
+type site struct {
+	t *testing.T
+	// name is that of the namespace, and of what is the test's in the registry and on the git server.
+	name  string
+	dir   string
+	admin *rest.Config
+	kube  kubernetes.Interface
+	runs  tekton.Interface
+	image imageclient.Interface
+}
+
+// settings are what differs between sites.
+type settings struct {
+	layout string
+	// config is added to the configuration, overlay the text of one.
+	config, overlay string
+	labels          map[string]string
+}
+
+// newSite installs the rendering of a configuration for the cluster's registry and git server.
+func newSite(t *testing.T, o settings) *site {
+	t.Helper()
+	found, err := cluster.Find(cluster.Options{})
+	if err != nil {
+		t.Fatalf("these tests need a cluster: %v", err)
+	}
+	s := &site{t: t, name: fmt.Sprintf("osbs-build-%08x", rand.Uint32()), dir: t.TempDir(), admin: rest.CopyConfig(found.REST)}
+	s.admin.QPS, s.admin.Burst = 100, 200
+	s.kube, err = kubernetes.NewForConfig(s.admin)
+	s.must(err)
+	s.runs, err = tekton.NewForConfig(s.admin)
+	s.must(err)
+	s.image, err = imageclient.NewForConfig(s.admin)
+	s.must(err)
+	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: s.name, Labels: o.labels}}
+	_, err = s.kube.CoreV1().Namespaces().Create(t.Context(), namespace, metav1.CreateOptions{})
+	s.must(err)
+	t.Cleanup(s.remove)
+	s.credentials()
+	s.install(o)
+	return s
+}
+
+// keepVariable leaves the namespaces of failed tests, to be looked at.
+const keepVariable = "OSBS_E2E_KEEP"
+
+func (s *site) remove() {
+	if s.t.Failed() && os.Getenv(keepVariable) != "" {
+		s.t.Logf("the namespace %s stays", s.name)
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(s.t.Context()), time.Minute)
+	defer cancel()
+	if err := s.kube.CoreV1().Namespaces().Delete(ctx, s.name, metav1.DeleteOptions{}); err != nil {
+		s.t.Errorf("the namespace stays: %v", err)
+	}
+}
+
+func (s *site) must(err error) {
+	s.t.Helper()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// credentials makes the Secrets that the rendering names, and the ConfigMap with the CA.
+func (s *site) credentials() {
+	s.t.Helper()
+	ca, err := os.ReadFile(variable(s.t, "OSBS_E2E_CA_FILE"))
+	s.must(err)
+	_, err = s.kube.CoreV1().ConfigMaps(s.name).Create(s.t.Context(), &corev1.ConfigMap{
+		ObjectMeta: metav1.ObjectMeta{Name: "site-ca"}, Data: map[string]string{"ca.crt": string(ca)},
+	}, metav1.CreateOptions{})
+	s.must(err)
+	s.registrySecret("osbs-registry", variable(s.t, "OSBS_E2E_REGISTRY_PASSWORD"))
+	s.secret("osbs-git", corev1.SecretTypeBasicAuth, map[string]string{
+		"username": variable(s.t, "OSBS_E2E_GIT_USER"), "password": variable(s.t, "OSBS_E2E_GIT_PASSWORD"),
+	})
+}
+
+func (s *site) registrySecret(name, password string) {
+	s.t.Helper()
+	logins := map[string]any{"auths": map[string]any{variable(s.t, "OSBS_E2E_REGISTRY"): map[string]string{
+		"username": variable(s.t, "OSBS_E2E_REGISTRY_USER"), "password": password,
+	}}}
+	text, err := json.Marshal(logins)
+	s.must(err)
+	s.secret(name, corev1.SecretTypeDockerConfigJson, map[string]string{corev1.DockerConfigJsonKey: string(text)})
+}
+
+func (s *site) secret(name string, kind corev1.SecretType, data map[string]string) {
+	s.t.Helper()
+	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: name}, Type: kind, StringData: data}
+	_, err := s.kube.CoreV1().Secrets(s.name).Create(s.t.Context(), secret, metav1.CreateOptions{})
+	s.must(err)
+}
+
+// install renders the configuration with osbs generate, and applies what is for the namespace.
+func (s *site) install(o settings) {
+	s.t.Helper()
+	if o.layout == "" {
+		o.layout = "fused"
+	}
+	config := s.file("osbs.yaml", fmt.Sprintf(`namespace: %s
+registry_uri: https://%s
+registry_ca: {config_map: site-ca}
+git_ca: {config_map: site-ca}
+layout: %s
+workspace: {size: 1Gi}
+autorebuild: {enabled: false}
+%s`, s.name, variable(s.t, "OSBS_E2E_REGISTRY"), o.layout, o.config))
+	rendered := filepath.Join(s.dir, "rendered.yaml")
+	args := []string{"generate", config, "--images", variable(s.t, imagesVariable), "--to", rendered}
+	if o.overlay != "" {
+		args = append(args, "--overlay", s.file("overlay.yaml", o.overlay))
+	}
+	s.command(nil, variable(s.t, programVariable), args...)
+	s.kubectl("apply", "--server-side", "-f", rendered)
+	sample := append(args[:len(args):len(args)], "--sample")
+	sample[5] = s.sample()
+	s.command(nil, variable(s.t, programVariable), sample...)
+}
+
+// sample is the file with the PipelineRun that osbs generate makes for users.
+func (s *site) sample() string { return filepath.Join(s.dir, "run.yaml") }
+
+// file writes a file of the test's.
+func (s *site) file(name, text string) string {
+	s.t.Helper()
+	path := filepath.Join(s.dir, name)
+	s.must(os.MkdirAll(filepath.Dir(path), 0o755))
+	s.must(os.WriteFile(path, []byte(text), 0o644))
+	return path
+}
+
+// kubectl runs it in the namespace, as the administrator.
+func (s *site) kubectl(args ...string) string {
+	s.t.Helper()
+	return s.command(nil, "kubectl", append([]string{"--namespace", s.name}, args...)...)
+}
+
+// command runs a program that must succeed, and returns its standard output.
+func (s *site) command(env []string, name string, args ...string) string {
+	s.t.Helper()
+	out, stderr, code := s.execute(env, name, args...)
+	if code != 0 {
+		s.t.Fatalf("%s %s ends with %d:\n%s%s", filepath.Base(name), strings.Join(args, " "), code, out, stderr)
+	}
+	return out
+}
+
+// execute runs a program, and returns its output and its exit code.
+func (s *site) execute(env []string, name string, args ...string) (stdout, stderr string, code int) {
+	s.t.Helper()
+	cmd := exec.CommandContext(s.t.Context(), name, args...)
+	var out, faults strings.Builder
+	cmd.Stdout, cmd.Stderr, cmd.Env = &out, &faults, append(os.Environ(), env...)
+	if err := cmd.Run(); err != nil && cmd.ProcessState == nil {
+		s.t.Fatalf("%s: %v", name, err)
+	}
+	return out.String(), faults.String(), cmd.ProcessState.ExitCode()
+}
+
+// until polls until done; limit is generous, for busy machines.
+func (s *site) until(what string, limit time.Duration, done func(context.Context) (bool, error)) {
+	s.t.Helper()
+	ctx, cancel := context.WithTimeout(s.t.Context(), limit)
+	defer cancel()
+	tick := time.NewTicker(250 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		ok, err := done(ctx)
+		if err != nil {
+			s.t.Fatalf("waiting for %s: %v", what, err)
+		}
+		if ok {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			s.t.Fatalf("waited too long for %s", what)
+		}
+	}
+}
