@@ -128,6 +128,9 @@ func (s settings) open(ctx context.Context, o *lock.Options) error {
 	}
 	leases := lock.NewLease(client, o.Env)
 	o.Locker, o.BuildConfigs, o.Holder.PID = leases, clusterstore.New(client), 0
+	if err := leases.Admit(ctx, o.Holder); err != nil {
+		return err
+	}
 	if o.Created.IsZero() {
 		o.Created, err = leases.Created(ctx, o.Holder)
 	}

@@ -105,12 +105,19 @@ func TestLockInACluster(t *testing.T) {
 	api := apitest.Start(t, "v1/configmaps", "v1/pods", "coordination.k8s.io/v1/leases", "tekton.dev/v1/pipelineruns")
 	created := metav1.NewTime(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC))
 	for _, name := range []string{"app-1", "app-2"} {
-		api.Put(t, "tekton.dev/v1/pipelineruns", corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: name, UID: types.UID("uid-" + name[4:]), CreationTimestamp: created}})
+		api.Put(t, "tekton.dev/v1/pipelineruns", corev1.Pod{ObjectMeta: metav1.ObjectMeta{
+			Name: name, UID: types.UID("uid-" + name[4:]), CreationTimestamp: created, Labels: map[string]string{"tekton.dev/pipeline": "osbs"},
+		}})
 	}
 	s := newStage(t)
 	s.cluster = true
 	kubeconfig := apitest.Kubeconfig(t, api.URL)
 	args := []string{"-kubeconfig", kubeconfig, "-namespace", apitest.Namespace}
+	api.Put(t, "v1/configmaps", corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "osbs-paused", CreationTimestamp: created}})
+	if code, log := s.run(t, args...); code != failure.Conflict.ExitCode() || !strings.Contains(log, "builds of Pipeline osbs are paused since 2026-01-01T00:00:00Z") {
+		t.Errorf("while builds are paused: exit code %d: %s", code, log)
+	}
+	api.Remove("v1/configmaps", "osbs-paused")
 	if code, log := s.run(t, args...); code != 0 {
 		t.Fatalf("exit code %d: %s", code, log)
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	coordinationv1 "k8s.io/api/coordination/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/osbs-tekton/osbs/pkg/cluster"
 	"github.com/osbs-tekton/osbs/pkg/failure"
@@ -32,6 +33,7 @@ type Lease struct {
 	env    step.Env
 	leases cluster.Resource[coordinationv1.Lease]
 	builds builds
+	marks  cluster.Resource[mark]
 	poll   time.Duration
 }
 
@@ -43,6 +45,7 @@ func NewLease(c *cluster.Client, env step.Env) *Lease {
 		env:    env.WithDefaults(),
 		leases: cluster.For[coordinationv1.Lease](c, coordinationv1.SchemeGroupVersion, "leases", "Lease"),
 		builds: newBuilds(c),
+		marks:  cluster.For[mark](c, schema.GroupVersion{Version: "v1"}, "configmaps", "ConfigMap"),
 		poll:   placePoll,
 	}
 }
