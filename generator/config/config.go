@@ -106,7 +106,7 @@ type Config struct {
 	// that its root is nobody on the node; capabilities gives it SETUID, SETGID and SETFCAP and a seccomp profile of the node, for
 	// namespaces that enforce the Pod Security level baseline.
 	BuildSecurity string `json:"build_security,omitempty"`
-	// Timeout is how long a whole build may take.
+	// Timeout is how long a whole build may take, and each stage that has no timeout of its own.
 	Timeout string `json:"timeout,omitempty"`
 	// Stages are settings of single stages, by the stage's name.
 	Stages map[string]Stage `json:"stages,omitempty"`

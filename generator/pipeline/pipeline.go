@@ -37,6 +37,7 @@ func Render(cfg *config.Config, c *chain.Chain) (*yaml.RNode, error) {
 		if err != nil {
 			return nil, err
 		}
+		limit(task, cfg.Timeout)
 		list = append(list, task)
 	}
 	tree.SetItems(spec, "tasks", list)
@@ -86,6 +87,14 @@ func task(l *chain.Link, params []*yaml.Node, after []string) (*yaml.Node, error
 		tree.Set(n, "taskSpec", embedded(l))
 	}
 	return n, nil
+}
+
+// limit gives a task that has no timeout the one of the whole build: without any, Tekton ends a task after its own default, an hour,
+// whatever the run may take.
+func limit(task *yaml.Node, whole string) {
+	if tree.Text(task, "timeout") == "" && whole != "" {
+		tree.Set(task, "timeout", tree.String(whole))
+	}
 }
 
 // values are what the Pipeline gives to the params of a link: those that it is bound to, and the Pipeline's of the same name.

@@ -190,3 +190,28 @@ func sorted(names []string) []string {
 	slices.Sort(names)
 	return names
 }
+
+// TestTimeout gives each task the time of the whole build, because Tekton would give it an hour; but not one that has a timeout, nor
+// one that runs at the end.
+func TestTimeout(t *testing.T) {
+	cfg, err := config.Load("osbs.yaml", []byte("timeout: 8h\nstages:\n  push:\n    timeout: 30m\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := chain.New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := pipeline.Render(cfg, c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]string{}
+	for _, task := range tree.Items(tree.Get(p.YNode(), "spec"), "tasks") {
+		got[tree.Text(task, "name")] = tree.Text(task, "timeout")
+	}
+	want := map[string]string{"clone": "8h", "detect-base": "8h", "lock": "8h", "prepare": "8h", "build": "8h", "push": "30m", "import": "8h"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
