@@ -23,6 +23,12 @@ import (
 const (
 	buildStage = "build"
 	lockStage  = "lock"
+	// What Tekton says of a step that did not begin because one before it has failed, of one whose time was over, and of one that was
+	// ended with its pod because the node lacked something.
+	stepSkipped  = "Skipped"
+	stepTimedOut = "TimeoutExceeded"
+	stepEvicted  = "Evicted"
+	stepNoMemory = "OOMKilled"
 	// stateSkipped is what the Pipeline's result STATE says of an autorebuild that the repository does not want.
 	stateSkipped = workspace.StateSkipped
 )
@@ -97,7 +103,7 @@ func stagesOf(tasks []v1.TaskRun) []osbs.StageStatus {
 	for _, stage := range osbs.Stages() {
 		var status *osbs.StageStatus
 		for _, task := range tasks { // that of a retry is later, and that of another platform is joined
-			if s := stepOf(&task, stage); s != nil {
+			if s := stepOf(&task, stage); s != nil && s.TerminationReason != stepSkipped {
 				status = join(status, stageOf(stage, s, &task))
 			}
 		}
@@ -133,8 +139,10 @@ func stageOf(name string, s *v1.StepState, task *v1.TaskRun) osbs.StageStatus {
 		if name == lockStage {
 			status.State = osbs.Waiting
 		}
-	case ended(task):
+	case cancelled(task):
 		status.State = osbs.Cancelled
+	case ended(task) && stepsBefore(task, name): // its container has not even been started
+		status.State = osbs.Failed
 	}
 	return status
 }
@@ -325,20 +333,29 @@ func failureOf(b *osbs.Build, run *v1.PipelineRun, tasks []v1.TaskRun) *osbs.Fai
 			return f
 		}
 	}
-	return &osbs.Failure{Stage: lastStage(b), Kind: failure.Internal, Message: cmp.Or(c.Message, c.Reason)}
+	kind := failure.Internal
+	if c.Reason == v1.PipelineRunReasonCouldntGetPipeline.String() {
+		kind = failure.NotFound
+	}
+	return &osbs.Failure{Stage: lastStage(b), Kind: kind, Message: cmp.Or(c.Message, c.Reason)}
 }
 
 // stageFailure is what the first failed step of a TaskRun says.
 func stageFailure(task *v1.TaskRun) *osbs.Failure {
 	c := task.Status.GetCondition(apis.ConditionSucceeded)
 	for _, s := range task.Status.Steps {
-		if s.Terminated == nil || s.Terminated.ExitCode == 0 {
+		if s.Terminated == nil || s.Terminated.ExitCode == 0 || s.TerminationReason == stepSkipped {
 			continue
 		}
 		f := &osbs.Failure{Stage: s.Name, Kind: failure.KindOfExitCode(int(s.Terminated.ExitCode))}
 		f.Message = cmp.Or(stageResult([]v1.TaskRun{*task}, s.Name, step.ResultMessage), c.Message, s.Terminated.Reason)
-		if s.TerminationReason == "TimeoutExceeded" {
+		switch {
+		case s.TerminationReason == stepTimedOut, c.Reason == v1.TaskRunReasonTimedOut.String():
 			f.Kind = failure.TimedOut
+		case s.Terminated.Reason == stepEvicted:
+			f.Kind = failure.Unavailable
+		case s.Terminated.Reason == stepNoMemory:
+			f.Message = "the stage " + s.Name + " needed more memory than it may have: " + f.Message
 		}
 		return f
 	}
@@ -348,7 +365,7 @@ func stageFailure(task *v1.TaskRun) *osbs.Failure {
 		f.Kind = failure.TimedOut
 	case v1.TaskRunReasonCancelled.String():
 		f.Kind = failure.Cancelled
-	case "Evicted", "ExceededNodeResources", v1.TaskRunReasonImagePullFailed.String(), "PodCreationFailed", "CreateContainerConfigError":
+	case stepEvicted, "ExceededNodeResources", v1.TaskRunReasonImagePullFailed.String(), "PodCreationFailed", "CreateContainerConfigError":
 		f.Kind = failure.Unavailable
 	}
 	for _, s := range task.Status.Steps {

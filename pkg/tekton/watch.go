@@ -46,22 +46,22 @@ func (i *Instance) watch(ctx context.Context, name string) (*watcher, error) {
 		runs.FieldSelector, tasks.LabelSelector = "metadata.name="+name, labelRun+"="+name
 	}
 	client, namespace := i.conf.Pipelines.TektonV1(), i.conf.Namespace
-	w.runs = cache.NewSharedIndexInformer(&cache.ListWatch{
+	w.runs = cache.NewSharedIndexInformer(cache.ToListWatcherWithWatchListSemantics(&cache.ListWatch{
 		ListWithContextFunc: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
 			return client.PipelineRuns(namespace).List(ctx, with(o, runs))
 		},
 		WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
 			return client.PipelineRuns(namespace).Watch(ctx, with(o, runs))
 		},
-	}, &v1.PipelineRun{}, 0, cache.Indexers{})
-	w.tasks = cache.NewSharedIndexInformer(&cache.ListWatch{
+	}, i.conf.Pipelines), &v1.PipelineRun{}, 0, cache.Indexers{})
+	w.tasks = cache.NewSharedIndexInformer(cache.ToListWatcherWithWatchListSemantics(&cache.ListWatch{
 		ListWithContextFunc: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
 			return client.TaskRuns(namespace).List(ctx, with(o, tasks))
 		},
 		WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
 			return client.TaskRuns(namespace).Watch(ctx, with(o, tasks))
 		},
-	}, &v1.TaskRun{}, 0, cache.Indexers{byRun: runOfTask})
+	}, i.conf.Pipelines), &v1.TaskRun{}, 0, cache.Indexers{byRun: runOfTask})
 	if err := w.start(ctx); err != nil {
 		return nil, err
 	}
