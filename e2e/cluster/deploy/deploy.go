@@ -6,6 +6,7 @@ import (
 	"embed"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -106,20 +107,67 @@ func (c *Cluster) Tekton(ctx context.Context, images string) error {
 	if err := c.established(ctx, "clusterinterceptors.triggers.tekton.dev", "eventlisteners.triggers.tekton.dev"); err != nil {
 		return err
 	}
-	// ClusterInterceptors are refused until the webhook answers, which is applied with them: so the rest comes twice.
-	triggers := filepath.Join(images, "triggers.yaml")
-	if err := c.file(ctx, triggers); err != nil {
-		if err := c.rollout(ctx, "tekton-pipelines", "tekton-triggers-webhook"); err != nil {
-			return err
-		}
-		if err := c.retry(ctx, func() error { return c.file(ctx, triggers) }); err != nil {
-			return err
-		}
-	}
-	if err := c.rollout(ctx, "tekton-pipelines"); err != nil {
+	if err := c.triggers(ctx, filepath.Join(images, "triggers.yaml")); err != nil {
 		return err
 	}
-	return c.rollout(ctx, "tekton-pipelines-resolvers")
+	for _, namespace := range []string{"tekton-pipelines", "tekton-pipelines-resolvers"} {
+		if err := c.rollout(ctx, namespace); err != nil {
+			return err
+		}
+	}
+	return c.interceptors(ctx)
+}
+
+// interceptorServer is the Deployment that the ClusterInterceptors of Triggers itself are served by.
+const interceptorServer = "tekton-triggers-core-interceptors"
+
+// triggers applies Triggers. ClusterInterceptors are refused, or stored without defaults, until the webhook answers that is applied with them:
+// so all comes twice. What serves them comes the second time only, since it writes its certificate into those that are there when it starts.
+func (c *Cluster) triggers(ctx context.Context, file string) error {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	var first []string
+	for document := range strings.SplitSeq(string(text), "\n---\n") {
+		if !strings.Contains(document, "kind: Deployment\n") || !strings.Contains(document, "\n  name: "+interceptorServer+"\n") {
+			first = append(first, document)
+		}
+	}
+	refused := c.apply(ctx, strings.Join(first, "\n---\n"))
+	if err := c.rollout(ctx, "tekton-pipelines", "tekton-triggers-webhook"); err != nil {
+		return errors.Join(refused, err)
+	}
+	return c.retry(ctx, func() error { return c.file(ctx, file) })
+}
+
+// interceptors makes sure that every ClusterInterceptor has the certificate of its server. The server writes it when it starts, into those that
+// it finds then, and gives up when it fails once.
+func (c *Cluster) interceptors(ctx context.Context) error {
+	const certificates = `jsonpath={range .items[*]}{.metadata.name}{"="}{.spec.clientConfig.caBundle}{"\n"}{end}`
+	var missing []string
+	for range 5 {
+		out, err := c.Kubectl(ctx, "", "get", "clusterinterceptors", "-o", certificates)
+		if err != nil {
+			return err
+		}
+		missing = nil
+		for line := range strings.Lines(out) {
+			if name, certificate, _ := strings.Cut(strings.TrimSpace(line), "="); certificate == "" {
+				missing = append(missing, name)
+			}
+		}
+		if len(missing) == 0 {
+			return nil
+		}
+		if _, err := c.Kubectl(ctx, "", "-n", "tekton-pipelines", "rollout", "restart", "deployment", interceptorServer); err != nil {
+			return err
+		}
+		if err := c.rollout(ctx, "tekton-pipelines", interceptorServer); err != nil {
+			return err
+		}
+	}
+	return fmt.Errorf("ClusterInterceptors without a certificate: %s", strings.Join(missing, ", "))
 }
 
 // trust lets Tekton's controller ask the registries for the entrypoints of images. It comes before the controller, which reads it once, and

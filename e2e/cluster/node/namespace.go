@@ -138,6 +138,10 @@ func network(ctx context.Context) error {
 			return err
 		}
 	}
+	// An address of a Service becomes a pod's on the way out, but only if there is a way at all.
+	if err := ip(ctx, "route", "add", ServiceNetwork, "dev", "lo", "src", IP); err != nil {
+		return err
+	}
 	if err := os.WriteFile("/proc/sys/net/ipv4/ip_forward", []byte("1"), 0o644); err != nil {
 		return err
 	}

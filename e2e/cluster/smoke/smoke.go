@@ -200,7 +200,7 @@ func (t *trial) event(ctx context.Context) error {
 	if _, err := t.kubectl(ctx, "", "rollout", "status", "deployment/el-smoke", "--timeout=120s"); err != nil {
 		return err
 	}
-	if err := t.post(ctx, "http://el-smoke."+t.namespace+".svc.cluster.local:8080/"); err != nil {
+	if err := t.post(ctx, "/api/v1/namespaces/"+t.namespace+"/services/http:el-smoke:8080/proxy/"); err != nil {
 		return err
 	}
 	if _, err := t.kubectl(ctx, "", "wait", "--for=create", "pipelinerun/by-event", "--timeout=60s"); err != nil {
@@ -209,13 +209,12 @@ func (t *trial) event(ctx context.Context) error {
 	return t.succeeds(ctx, "by-event")
 }
 
-// post sends the event until it is taken: the Service can need a moment more than the Deployment.
-func (t *trial) post(ctx context.Context, url string) error {
+// post sends the event, through the API server, until it is taken: the Service can need a moment more than the Deployment.
+func (t *trial) post(ctx context.Context, path string) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	for {
-		_, err := t.Run(ctx, "/", "", "busybox", "wget", "-q", "-O", "-", "-T", "10", "--header", "Content-Type: application/json",
-			"--post-data", `{"who": "event"}`, url)
+		_, err := t.kubectl(ctx, `{"who": "event"}`, "create", "--raw", path, "-f", "-")
 		if err == nil {
 			return nil
 		}
