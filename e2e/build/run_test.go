@@ -17,6 +17,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"knative.dev/pkg/apis"
 	"sigs.k8s.io/yaml"
+
+	"github.com/osbs-tekton/osbs/pkg/failure"
 )
 
 // buildTime is how long a build may take on a busy machine.
@@ -79,6 +81,38 @@ func (s *site) ended(run string) *v1.PipelineRun {
 	}
 }
 
+// reached waits until a step of a PipelineRun runs.
+func (s *site) reached(run, step string) {
+	s.t.Helper()
+	s.until("step "+step+" of "+run, buildTime, func(ctx context.Context) (bool, error) {
+		if s.get(run).IsDone() {
+			s.report(run)
+			s.t.Fatalf("%s has ended before %s", run, step)
+		}
+		for _, task := range s.taskRuns(run) {
+			for _, state := range task.Status.Steps {
+				if state.Name == step && (state.Running != nil || state.Terminated != nil) && s.before(task, step) {
+					return true, nil
+				}
+			}
+		}
+		return false, ctx.Err()
+	})
+}
+
+// before says whether all steps before one have ended: Tekton starts the containers of a pod together.
+func (s *site) before(task v1.TaskRun, step string) bool {
+	for _, state := range task.Status.Steps {
+		if state.Name == step {
+			return true
+		}
+		if state.Terminated == nil {
+			return false
+		}
+	}
+	return false
+}
+
 // condition is what a PipelineRun says of its end.
 func condition(r *v1.PipelineRun) (reason, message string) {
 	c := r.Status.GetCondition(apis.ConditionSucceeded)
@@ -127,25 +161,42 @@ func (s *site) taskRuns(run string) []v1.TaskRun {
 	return list.Items
 }
 
-// messages are what failed stages have as their result message.
-func (s *site) messages(run string) string {
+// fault is how a stage failed: the kind that its exit code says, and its message.
+type fault struct {
+	stage, message string
+	kind           failure.Kind
+}
+
+// fault is that of the first stage of a PipelineRun that failed.
+func (s *site) fault(run string) fault {
 	s.t.Helper()
-	var all []string
 	for _, task := range s.taskRuns(run) {
 		for _, step := range task.Status.Steps {
-			for _, result := range step.Results {
-				if result.Name == "message" && result.Value.StringVal != "" {
-					all = append(all, result.Value.StringVal)
-				}
+			if step.Terminated == nil || step.Terminated.ExitCode == 0 || step.TerminationReason == "Skipped" {
+				continue
 			}
+			return fault{step.Name, message(&task, step.Name), failure.KindOfExitCode(int(step.Terminated.ExitCode))}
 		}
-		for _, result := range task.Status.Results {
-			if strings.HasSuffix(result.Name, "message") && result.Value.StringVal != "" {
-				all = append(all, result.Value.StringVal)
+	}
+	s.t.Errorf("no stage of %s failed", run)
+	return fault{}
+}
+
+// message is the result of that name of a step: its own in a pod of several stages, else the task's.
+func message(task *v1.TaskRun, step string) string {
+	for _, state := range task.Status.Steps {
+		for _, result := range state.Results {
+			if state.Name == step && result.Name == "message" {
+				return result.Value.StringVal
 			}
 		}
 	}
-	return strings.Join(all, "\n")
+	for _, result := range task.Status.Results {
+		if result.Name == "message" {
+			return result.Value.StringVal
+		}
+	}
+	return ""
 }
 
 // logs are those of all steps of a PipelineRun, of the given names if any are given.
