@@ -19,6 +19,7 @@ const (
 	Type = "dev.osbs.rebuild.v1"
 	// HeaderSignature holds sha256= and the HMAC of the body in hex, which Triggers' github interceptor verifies.
 	HeaderSignature = "X-Hub-Signature-256"
+	// HeaderEventType holds Type, for that interceptor.
 	HeaderEventType = "X-GitHub-Event"
 
 	specVersion     = "1.0"

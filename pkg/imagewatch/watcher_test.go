@@ -23,6 +23,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/kubernetes/fake"
 	clienttesting "k8s.io/client-go/testing"
 	"k8s.io/client-go/tools/cache"
@@ -51,7 +52,7 @@ func newRig(t *testing.T) *rig {
 		t.Fatal(err)
 	}
 	r := &rig{
-		t: t, kube: fake.NewClientset(), image: imagefake.NewSimpleClientset(), runs: sourcetesting.NewFakeControllerSource(),
+		t: t, kube: fake.NewClientset(), image: imagefake.NewClientset(), runs: sourcetesting.NewFakeControllerSource(),
 		o: Options{Namespace: space, URL: "http://el-osbs.team.svc:8080", TokenFile: token, Identity: "a"},
 	}
 	r.el = &listener{t: t, runs: r.runs, token: []byte("not a secret"), made: map[string]int{}}
@@ -154,7 +155,8 @@ func (r *rig) watcher(change func(*Options)) *Watcher {
 		change(&o)
 	}
 	w, err := New(o, Clients{Kube: r.kube, Image: r.image, Runs: cache.ToListWatcherWithWatchListSemantics(&cache.ListWatch{
-		ListFunc: r.runs.List, WatchFunc: r.runs.Watch,
+		ListWithContextFunc:  func(_ context.Context, o metav1.ListOptions) (runtime.Object, error) { return r.runs.List(o) },
+		WatchFuncWithContext: func(_ context.Context, o metav1.ListOptions) (watch.Interface, error) { return r.runs.Watch(o) },
 	}, r.kube)})
 	if err != nil {
 		r.t.Fatal(err)
@@ -163,12 +165,18 @@ func (r *rig) watcher(change func(*Options)) *Watcher {
 	return w
 }
 
-// start runs a watcher until the function that it returns is called, as if it was killed then.
+// start has a watcher lead, without an election, until the function that it returns is called, as if it was killed then.
 func (r *rig) start(change func(*Options)) (kill func()) {
 	w := r.watcher(change)
+	return r.run(func(ctx context.Context) error {
+		return w.watching(ctx, func(ctx context.Context) error { return w.lead(ctx, false) })
+	})
+}
+
+func (r *rig) run(watch func(context.Context) error) (kill func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error)
-	go func() { done <- w.Run(ctx) }()
+	go func() { done <- watch(ctx) }()
 	return func() {
 		cancel()
 		if err := <-done; !errors.Is(err, context.Canceled) {
@@ -427,9 +435,9 @@ func TestOneOfTwoLeads(t *testing.T) {
 		r := newRig(t)
 		r.stream(space, "base", 2)
 		r.config("app", "base")
-		first := r.start(nil)
+		first := r.run(r.watcher(nil).Run)
 		after(time.Second)
-		second := r.start(func(o *Options) { o.Identity = "b" })
+		second := r.run(r.watcher(func(o *Options) { o.Identity = "b" }).Run)
 		after(time.Minute)
 		r.expect(1, 1)
 		first()
@@ -507,9 +515,7 @@ func TestOtherNamespaces(t *testing.T) {
 			return false, nil, nil
 		})
 		w := r.watcher(func(o *Options) { o.WatchNamespaces = []string{"shared"} })
-		ctx, cancel := context.WithCancel(t.Context())
-		done := make(chan error)
-		go func() { done <- w.Run(ctx) }()
+		defer r.run(w.Run)()
 		after(time.Minute)
 		r.expect(1, 1)
 		if got := get(t, w, "/metrics"); !strings.Contains(got, `osbs_imagewatch_denied{what="ImageStreams of shared"} 1`) {
@@ -530,8 +536,6 @@ func TestOtherNamespaces(t *testing.T) {
 		if get(t, w, "/readyz") != "ok\n" || get(t, w, "/healthz") != "ok\n" {
 			t.Error("not ready, or not healthy")
 		}
-		cancel()
-		<-done
 	})
 }
 

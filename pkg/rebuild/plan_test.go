@@ -36,7 +36,10 @@ func tried(c Config, digest string) Config {
 }
 
 // ended is the last build of c, which did not succeed.
-func ended(c Config, build string, s BuildState) Config { c.LastBuild, c.LastState = build, s; return c }
+func ended(c Config, build string, s BuildState) Config {
+	c.LastBuild, c.LastState = build, s
+	return c
+}
 
 // tags are name=digest.
 func tags(pairs ...string) map[string]Tag {
