@@ -223,9 +223,14 @@ func (s *site) listen() {
 		}
 	})
 	s.ready()
-	service, err := s.kube.CoreV1().Services(s.namespace).Get(ctx, "el-osbs", metav1.GetOptions{})
-	s.must(err)
-	s.url = fmt.Sprintf("http://%s:8080", service.Spec.ClusterIP)
+	s.until("the EventListener has a Service", time.Minute, func() bool {
+		service, err := s.kube.CoreV1().Services(s.namespace).Get(ctx, "el-osbs", metav1.GetOptions{})
+		if err != nil {
+			return false
+		}
+		s.url = fmt.Sprintf("http://%s:8080", service.Spec.ClusterIP)
+		return true
+	})
 }
 
 // ready waits until the EventListener's pod is.
