@@ -2,9 +2,10 @@ package generator
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
-	"sort"
+	"strings"
 
 	"sigs.k8s.io/kustomize/kyaml/yaml"
 
@@ -69,23 +70,45 @@ func check(ctx context.Context, out *Output) error {
 	return validate.Objects(append(out.Objects(), out.Sample(nil))) //nolint:contextcheck // it computes, and asks nobody
 }
 
-// blame says which entry of an overlay has made invalid what was made: the first with which it is.
+// maxBlamed bounds how many entries are looked at: each takes what making the objects takes.
+const maxBlamed = 100
+
+// blame says which entry of an overlay has made what is not valid, for each fault: the one without which it would not be there.
 func blame(ctx context.Context, in Input, invalid error) error {
-	all := in.Overlays
-	n := sort.Search(len(all), func(n int) bool { // entries before which nothing is wrong
-		in.Overlays = all[:n+1]
-		out, err := generate(ctx, in)
-		return err != nil || check(ctx, out) != nil
-	})
-	in.Overlays = nil
-	out, err := generate(ctx, in)
-	switch {
-	case n == len(all) || err != nil || check(ctx, out) != nil: // it is not an overlay's doing
+	if ctx.Err() != nil {
 		return invalid
-	default:
-		e := all[n]
-		return failure.New(failure.Usage, "%s:%d: what this entry makes is not valid: %w", e.File, e.Line, invalid)
 	}
+	entries := in.Overlays
+	culprits := map[string]overlay.Entry{}
+	for i := range entries[:min(len(entries), maxBlamed)] {
+		in.Overlays = slices.Concat(entries[:i], entries[i+1:])
+		out, err := generate(ctx, in)
+		if err != nil { // others need this entry
+			continue
+		}
+		left := faults(check(ctx, out))
+		for _, fault := range faults(invalid) {
+			if _, known := culprits[fault]; !known && !slices.Contains(left, fault) {
+				culprits[fault] = entries[i]
+			}
+		}
+	}
+	var all []error
+	for _, fault := range faults(invalid) {
+		if e, known := culprits[fault]; known {
+			fault = fmt.Sprintf("%s:%d: what this entry makes is not valid: %s", e.File, e.Line, fault)
+		}
+		all = append(all, errors.New(fault))
+	}
+	return failure.New(failure.KindOf(invalid), "%w", errors.Join(all...))
+}
+
+// faults are the lines of what check returns.
+func faults(err error) []string {
+	if err == nil {
+		return nil
+	}
+	return strings.Split(err.Error(), "\n")
 }
 
 func generate(ctx context.Context, in Input) (*Output, error) {

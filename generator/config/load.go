@@ -6,11 +6,10 @@ import (
 	"fmt"
 	"io"
 	"reflect"
-	"regexp"
-	"strconv"
-	"strings"
 
 	"sigs.k8s.io/kustomize/kyaml/yaml"
+
+	"github.com/osbs-tekton/osbs/generator/manifest/keyed"
 )
 
 // maxFile bounds a configuration, in bytes.
@@ -24,7 +23,7 @@ func Load(file string, data []byte) (*Config, error) {
 	config.File = file
 	root, err := parse(data)
 	if err != nil {
-		line, text := yamlError(err)
+		line, text := keyed.Syntax(string(data), err)
 		f.spoil(line, "", text, "")
 		return nil, f.err()
 	}
@@ -57,6 +56,9 @@ func parse(data []byte) (*yaml.Node, error) {
 	if len(data) > maxFile {
 		return nil, fmt.Errorf("the file is larger than %d bytes", maxFile)
 	}
+	if line, fault := keyed.Illegible(string(data)); fault != "" {
+		return nil, fmt.Errorf("line %d: %s", line, fault)
+	}
 	d := yaml.NewDecoder(bytes.NewReader(data))
 	var document, another yaml.Node
 	if err := d.Decode(&document); errors.Is(err, io.EOF) {
@@ -65,7 +67,7 @@ func parse(data []byte) (*yaml.Node, error) {
 		return nil, err
 	}
 	if err := d.Decode(&another); err == nil {
-		return nil, fmt.Errorf("yaml: line %d: a second document begins here, and a configuration is one document", another.Line)
+		return nil, fmt.Errorf("line %d: a second document begins here, and a configuration is one document", another.Line)
 	} else if !errors.Is(err, io.EOF) {
 		return nil, err
 	}
@@ -77,16 +79,4 @@ func parse(data []byte) (*yaml.Node, error) {
 		return nil, nil
 	}
 	return root, nil
-}
-
-var yamlLine = regexp.MustCompile(`^line (\d+): (?s:(.*))$`)
-
-// yamlError takes the line out of an error of the YAML library.
-func yamlError(err error) (int, string) {
-	text := strings.TrimPrefix(err.Error(), "yaml: ")
-	if m := yamlLine.FindStringSubmatch(text); m != nil {
-		line, _ := strconv.Atoi(m[1])
-		return line, m[2]
-	}
-	return 0, text
 }

@@ -63,11 +63,14 @@ func Objects(objects []*yaml.RNode) error {
 			seen[key] = true
 		}
 	}
-	for _, c := range checkers {
+	for i, c := range checkers {
 		for _, r := range c.runs {
 			c.run(r, pipelines)
 		}
-		all.faults = append(all.faults, c.faults...)
+		for _, f := range c.faults {
+			node := objects[i].YNode()
+			all.faults = append(all.faults, fault{object: f.object, field: byName(node, f.field), text: byName(node, f.text)})
+		}
 	}
 	return all.err()
 }

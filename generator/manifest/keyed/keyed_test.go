@@ -142,3 +142,42 @@ func TestParse(t *testing.T) {
 		t.Errorf("lines are not counted from the first: %v", faults)
 	}
 }
+
+// TestIllegible finds what the parser would take for something else, or would name no line of.
+func TestIllegible(t *testing.T) {
+	for name, test := range map[string]struct {
+		text string
+		line int
+		want string
+	}{
+		"plain":    {"a: b\r\nc:\td\n", 0, ""},
+		"foreign":  {"a: \u00e9\ufffd\n", 0, ""},
+		"marked":   {"\ufeffa: b\n", 0, ""},
+		"Latin-1":  {"a: b\nc: \xe9\n", 2, "a byte is not UTF-8; save the file as UTF-8"},
+		"UTF-16":   {"\xff\xfea\x00", 1, "a byte is not UTF-8; save the file as UTF-8"},
+		"NUL":      {"a: b\n\nc: \x00\n", 3, `the control character U+0000; leave it out, or write it as "\x00"`},
+		"a delete": {"\x7f", 1, `the control character U+007F; leave it out, or write it as "\x7f"`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			line, got := Illegible(test.text)
+			if line != test.line || got != test.want {
+				t.Errorf("line %d: %q, want line %d: %q", line, got, test.line, test.want)
+			}
+		})
+	}
+}
+
+// TestSyntax says what is meant by the parser's messages that nobody understands.
+func TestSyntax(t *testing.T) {
+	for name, test := range map[string]struct{ text, want string }{
+		"tab":         {"a:\n\tb: c\n", "2: this is no YAML: the line is indented with a tab; YAML is indented with spaces"},
+		"indentation": {"a: b\n  c: d\n", "2: this is no YAML: mapping values are not allowed in this context; look at the indentation"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, faults := Parse(test.text, 1)
+			if len(faults) != 1 || !strings.HasPrefix(faults[0].Error(), test.want) {
+				t.Errorf("%v, want %s", faults, test.want)
+			}
+		})
+	}
+}

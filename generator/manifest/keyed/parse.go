@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"unicode/utf8"
 
 	"sigs.k8s.io/kustomize/kyaml/yaml"
 )
@@ -23,13 +24,17 @@ func (f Fault) Error() string { return fmt.Sprintf("%d: %s", f.Line, f.Text) }
 // Parse reads the one YAML document that text holds, with its aliases put in and each mapping's keys checked. It is nil if the text is
 // empty. Lines are counted from first, the number of the text's first line.
 func Parse(text string, first int) (*yaml.Node, []Fault) {
+	if line, fault := Illegible(text); fault != "" {
+		return nil, []Fault{{line + first - 1, "this is no YAML: " + fault}}
+	}
 	var document yaml.Node
 	decoder := yaml.NewDecoder(strings.NewReader(text))
 	switch err := decoder.Decode(&document); {
 	case errors.Is(err, io.EOF):
 		return nil, nil
 	case err != nil:
-		return nil, []Fault{syntaxFault(err, first)}
+		line, fault := Syntax(text, err)
+		return nil, []Fault{{max(line, 1) + first - 1, "this is no YAML: " + fault}}
 	}
 	if err := decoder.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
 		return nil, []Fault{{first, "here is more than one document"}}
@@ -56,13 +61,42 @@ func Parse(text string, first int) (*yaml.Node, []Fault) {
 	return root, nil
 }
 
-// syntaxFault takes the line out of the parser's message.
-func syntaxFault(err error, first int) Fault {
-	text, line := strings.TrimPrefix(err.Error(), "yaml: "), 1
-	if n, serr := fmt.Sscanf(text, "line %d:", &line); n == 1 && serr == nil {
-		_, text, _ = strings.Cut(text, ": ")
+// Illegible says what a text has that YAML cannot hold, and in which line, counted from 1. The parser would not name the line, and takes
+// UTF-16 for something else.
+func Illegible(text string) (line int, fault string) {
+	line = 1
+	for i, r := range text {
+		switch {
+		case r == '\n':
+			line++
+		case r == utf8.RuneError && !strings.HasPrefix(text[i:], string(utf8.RuneError)):
+			return line, "a byte is not UTF-8; save the file as UTF-8"
+		case r < ' ' && r != '\t' && r != '\r', r == 0x7f:
+			return line, fmt.Sprintf("the control character %U; leave it out, or write it as \"\\x%02x\"", r, r)
+		}
 	}
-	return Fault{line + first - 1, "this is no YAML: " + text}
+	return 0, ""
+}
+
+// Syntax is what the parser says of a text, in which line if it says that, else 0, and what may be meant by it.
+func Syntax(text string, err error) (line int, fault string) {
+	fault = strings.TrimPrefix(err.Error(), "yaml: ")
+	if n, serr := fmt.Sscanf(fault, "line %d:", &line); n == 1 && serr == nil {
+		_, fault, _ = strings.Cut(fault, ": ")
+	}
+	switch {
+	case strings.Contains(fault, "cannot start any token") && tabbed(text, line):
+		fault = "the line is indented with a tab; YAML is indented with spaces"
+	case strings.Contains(fault, "mapping values are not allowed"):
+		fault += "; look at the indentation of this line and the one before, and put a text that has ': ' in it into quotes"
+	}
+	return line, fault
+}
+
+// tabbed says whether a line of text has a tab before anything else but spaces.
+func tabbed(text string, line int) bool {
+	lines := strings.Split(text, "\n")
+	return line >= 1 && line <= len(lines) && strings.HasPrefix(strings.TrimLeft(lines[line-1], " "), "\t")
 }
 
 // checker counts what a tree has with its aliases put in, and finds keys that are no texts or that stand twice.
