@@ -15,13 +15,13 @@ func goneKeys() map[string]string {
 		koji       = "builds are not registered in Koji"
 		kerberos   = "log in with `oc login`, which knows Kerberos, and set kubeconfig, or set token_file"
 		label      = "write it as a LABEL in the Dockerfile"
-		nodes      = "node selectors are set in the overlay of the generated pipeline"
+		nodes      = "on a cluster, set stages.build.node_selector in the generator's configuration"
 		flatpak    = "Flatpaks are not built"
 		pushURL    = "a release bump is pushed to git_url with the credentials of git_secret"
 		authUse    = "credentials are used if they are set: username and password, token, token_file, client_cert, or those of the kubeconfig"
 		nfs        = "mount the NFS directory, and set archive_dir to where it is mounted"
 		proxy      = "set the environment variables HTTPS_PROXY and NO_PROXY"
-		manifests  = "an image of one platform has a manifest, and an index is not made"
+		manifests  = "an image of one platform has a manifest, and one of several has an index"
 		kubeconfig = "the API server is asked for what it can do"
 	)
 	return map[string]string{
@@ -48,11 +48,11 @@ func goneKeys() map[string]string {
 		"unique_tag_only":            "build with --scratch",
 		"yum_repourls":               "COPY the .repo file in the Dockerfile, or mount it as a build_secret",
 		"sources_command":            "nothing is fetched from a lookaside cache: fetch sources in the Dockerfile, or insert a stage with an overlay",
-		"storage_limit":              "the size of a build's volume is set in the overlay of the generated pipeline",
+		"storage_limit":              "on a cluster, set workspace.size in the generator's configuration",
 		"registry_api_versions":      "registries are spoken to in version 2, the only one there is",
 		"openshift_required_version": kubeconfig,
 		"group_manifests":            manifests,
-		"platforms":                  "set platform, or --platform: one build is one platform's",
+		"platforms":                  "set platform, or --platform: one build is one platform's; on a cluster, platforms in the generator's configuration builds for several",
 		"artifacts_allowed_domains":  "what a Dockerfile fetches is fetched by its RUN instructions: restrict the network of the build's pod",
 		"skip_koji_check_for_base":   koji,
 		"proxy":                      proxy,
@@ -69,7 +69,7 @@ func goneFamilies() map[string]string {
 		"smtp_":          "no mail is sent: add a task that does to the pipeline's overlay, or watch PipelineRuns with a notifier",
 		"odcs_":          "composes are not requested; a repository is named in the Dockerfile",
 		"pdc_":           "the Product Definition Center is not asked; Flatpaks are not built",
-		"node_selector.": "node selectors are set in the overlay of the generated pipeline",
+		"node_selector.": "on a cluster, set stages.build.node_selector in the generator's configuration",
 		"reactor_":       "there is no atomic-reactor to configure; the settings of the stages are keys of this file and parameters of the pipeline",
 		"builder_":       "there is no atomic-reactor to configure; the settings of the stages are keys of this file and parameters of the pipeline",
 	}

@@ -274,7 +274,7 @@ func TestGoneKeys(t *testing.T) {
 	want := []string{
 		"FILE:4: use_kerberos has no meaning any more: log in with `oc login`, which knows Kerberos, and set kubeconfig, or set token_file",
 		"FILE:5: koji_anything has no meaning any more: builds are not registered in Koji",
-		"FILE:6: node_selector.ppc64le has no meaning any more: node selectors are set in the overlay of the generated pipeline",
+		"FILE:6: node_selector.ppc64le has no meaning any more: on a cluster, set stages.build.node_selector in the generator's configuration",
 		"FILE:2: build_json_dir has no meaning any more: builds are described by Tekton tasks, not by JSON templates; the generator renders them, and an overlay customises them",
 	}
 	if diff := cmp.Diff(want, warnings); diff != "" {
