@@ -1,0 +1,47 @@
+//go:build e2e
+
+package build
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+const enforce = "pod-security.kubernetes.io/enforce"
+
+// profile puts the seccomp profile of the build stage on the node, if this is the cluster of e2e/cluster; others must have it.
+func profile(t *testing.T) {
+	t.Helper()
+	dir := os.Getenv("OSBS_E2E_DIR")
+	if dir == "" {
+		return
+	}
+	text, err := os.ReadFile("../../seccomp/build.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	target := filepath.Join(dir, "var/kubelet/seccomp/osbs/build.json")
+	if err := os.MkdirAll(filepath.Dir(target), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(target, text, 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestWithCapabilitiesAndTheProfileANamespaceMayEnforceBaseline(t *testing.T) {
+	profile(t)
+	for _, layout := range []string{"fused", "chained"} {
+		t.Run(layout, func(t *testing.T) {
+			s := newSite(t, settings{layout: layout, config: "build_security: capabilities\n", labels: map[string]string{enforce: "baseline"}})
+			base, _ := s.base("base")
+			repository := s.newRepository("app", map[string]string{"Dockerfile": s.dockerfile(base, `RUN chown 1000:2000 /etc/passwd && chmod 4755 /bin/busybox`,
+				"USER 1001", "RUN id -u >/tmp/user", `CMD ["cat", "/tmp/user"]`)})
+			got := s.succeeded(s.start(values{"git-url": repository.url, "git-branch": "main"}))
+			if said := s.runImage(got["IMAGE_URL"] + "@" + got["IMAGE_DIGEST"]); said != "1001\n" {
+				t.Errorf("the image says %q", said)
+			}
+		})
+	}
+}
