@@ -82,7 +82,8 @@ func inherit(parent, dir string) error {
 		if err != nil {
 			return err
 		}
-		if err := os.WriteFile(filepath.Join(dir, file), text, 0o644); err != nil && filepath.Dir(dir) != cgroups {
+		//nolint:gosec // below /sys/fs/cgroup, and the cluster's name has no dots or slashes
+		if err := os.WriteFile(filepath.Join(dir, file), text, 0o644); err != nil {
 			return fmt.Errorf("setting %s of %s: %w", file, dir, err)
 		}
 	}

@@ -106,9 +106,7 @@ func (i *Instance) Control() *node.Control { return node.NewControl(i.settings()
 
 // State is what is known of the process in which the cluster lives.
 type State struct {
-	Process Process `json:"process"`
-	// Version is a hash of what the cluster was made of.
-	Version string    `json:"version"`
+	Process Process   `json:"process"`
 	Started time.Time `json:"started"`
 	Ends    time.Time `json:"ends"`
 	// Complete is set when everything was deployed.
@@ -144,7 +142,7 @@ func writeFile(name string, text []byte) error {
 	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
 		return err
 	}
-	if err := os.WriteFile(name+".new", text, 0o600); err != nil {
+	if err := os.WriteFile(name+".new", text, 0o600); err != nil { //nolint:gosec // in the cluster's own directory, or the checkout
 		return err
 	}
 	return os.Rename(name+".new", name)

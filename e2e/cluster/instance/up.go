@@ -2,8 +2,6 @@ package instance
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"os"
@@ -30,14 +28,6 @@ type parts struct {
 	directories []string
 	// images is the directory of the artefact images, or empty.
 	images string
-}
-
-func (p parts) version() string {
-	sum := sha256.New()
-	for _, d := range append(p.directories, p.images) {
-		fmt.Fprintln(sum, filepath.Base(d))
-	}
-	return hex.EncodeToString(sum.Sum(nil))[:12]
 }
 
 // Build makes everything that can be made before a cluster runs.
@@ -135,7 +125,7 @@ func (i *Instance) boot(ctx context.Context, o Options, p parts) error {
 	if err != nil {
 		return fmt.Errorf("%w; see %s", err, settings.Log("supervisor"))
 	}
-	state := State{Process: process, Version: p.version(), Started: start, Ends: start.Add(o.Lifetime)}
+	state := State{Process: process, Started: start, Ends: start.Add(o.Lifetime)}
 	if err := i.writeState(state); err != nil {
 		return err
 	}
@@ -166,7 +156,7 @@ func (i *Instance) prepare(s node.Settings, p parts) error {
 	if err != nil {
 		return err
 	}
-	if err := os.WriteFile(i.path("bin/cluster"), text, 0o755); err != nil {
+	if err := os.WriteFile(i.path("bin/cluster"), text, 0o755); err != nil { //nolint:gosec // in the cluster's own directory
 		return err
 	}
 	for _, dir := range p.directories {
