@@ -104,6 +104,11 @@ func (c *Cluster) Tekton(ctx context.Context, images string) error {
 	if err := c.file(ctx, filepath.Join(images, "pipelines.yaml")); err != nil {
 		return err
 	}
+	// Without it Tekton's own init containers pass no level of Pod Security but privileged and baseline.
+	flags := []string{"-n", "tekton-pipelines", "patch", "configmap", "feature-flags", "--type=merge", `--patch={"data": {"set-security-context": "true"}}`}
+	if _, err := c.Kubectl(ctx, "", flags...); err != nil {
+		return err
+	}
 	if err := c.established(ctx, "clusterinterceptors.triggers.tekton.dev", "eventlisteners.triggers.tekton.dev"); err != nil {
 		return err
 	}
