@@ -110,7 +110,7 @@ func TestEventListenerDies(t *testing.T) {
 	for _, at := range []int{n / 6, n / 3} {
 		s.until("it works", 5*time.Minute, func() bool { return len(s.runs()) >= at })
 		zero := int64(0)
-		s.must(s.kube.CoreV1().Pods(s.namespace).DeleteCollection(t.Context(), metav1.DeleteOptions{GracePeriodSeconds: &zero}, metav1.ListOptions{LabelSelector: "eventlistener=osbs"}))
+		s.must(s.kube.CoreV1().Pods(s.namespace).DeleteCollection(t.Context(), metav1.DeleteOptions{GracePeriodSeconds: &zero}, metav1.ListOptions{LabelSelector: listenerPods}))
 	}
 	s.expect(n, 5*time.Minute)
 	s.quiet(10 * time.Second)

@@ -25,6 +25,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
@@ -242,16 +243,26 @@ func (s *site) ready() {
 	})
 }
 
-// scale changes how many pods the EventListener has.
+// listenerPods selects the EventListener's pods.
+const listenerPods = "eventlistener=osbs"
+
+// scale changes how many pods the EventListener has: its Deployment's replicas are left alone if the EventListener names none.
 func (s *site) scale(replicas int) {
 	s.t.Helper()
-	patch := fmt.Sprintf(`{"spec":{"resources":{"kubernetesResource":{"replicas":%d}}}}`, replicas)
-	_, err := s.all.Resource(triggers.WithResource("eventlisteners")).Namespace(s.namespace).Patch(s.t.Context(), "osbs",
-		"application/merge-patch+json", []byte(patch), metav1.PatchOptions{})
+	ctx := s.t.Context()
+	patch := []byte(`{"spec":{"resources":{"kubernetesResource":{"replicas":null}}}}`)
+	_, err := s.all.Resource(triggers.WithResource("eventlisteners")).Namespace(s.namespace).Patch(ctx, "osbs", types.MergePatchType, patch, metav1.PatchOptions{})
+	s.must(err)
+	deployments := s.kube.AppsV1().Deployments(s.namespace)
+	_, err = deployments.Patch(ctx, "el-osbs", types.MergePatchType, fmt.Appendf(nil, `{"spec":{"replicas":%d}}`, replicas), metav1.PatchOptions{})
 	s.must(err)
 	s.until("the EventListener is scaled", 5*time.Minute, func() bool {
-		d, err := s.kube.AppsV1().Deployments(s.namespace).Get(s.t.Context(), "el-osbs", metav1.GetOptions{})
-		return err == nil && d.Status.ReadyReplicas == int32(replicas) && d.Status.Replicas == int32(replicas)
+		d, err := deployments.Get(ctx, "el-osbs", metav1.GetOptions{})
+		if err != nil || d.Status.ReadyReplicas != int32(replicas) {
+			return false
+		}
+		pods, err := s.kube.CoreV1().Pods(s.namespace).List(ctx, metav1.ListOptions{LabelSelector: listenerPods})
+		return err == nil && len(pods.Items) == replicas // one that is ending still works
 	})
 }
 
