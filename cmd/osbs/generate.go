@@ -2,9 +2,11 @@ package main
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"runtime/debug"
+	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -235,18 +237,26 @@ func (p *program) writeConversion(to string, made *config.Conversion) error {
 	if err := os.MkdirAll(to, 0o755); err != nil {
 		return failure.New(failure.Storage, "making the directory for the configuration: %w", err)
 	}
-	for name, content := range map[string]string{convertedConfig: made.Config, convertedOverlay: made.Overlay} {
-		path := filepath.Join(to, name)
-		if _, err := os.Lstat(path); err == nil {
+	files := map[string]string{convertedConfig: made.Config, convertedOverlay: made.Overlay}
+	for _, name := range slices.Sorted(maps.Keys(files)) { // before any is written
+		if path := filepath.Join(to, name); exists(path) {
 			return failure.New(failure.Conflict, "%s is there already", path)
-		} else if content == "" {
+		}
+	}
+	for name, content := range files {
+		if content == "" {
 			continue
 		}
-		if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
+		if err := os.WriteFile(filepath.Join(to, name), []byte(content), 0o644); err != nil {
 			return failure.New(failure.Storage, "writing the configuration: %w", err)
 		}
 	}
 	return nil
+}
+
+func exists(path string) bool {
+	_, err := os.Lstat(path)
+	return err == nil
 }
 
 // note says on stderr what a person must do or know.

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -86,21 +85,24 @@ func writeDirs(dir string, g install.Groups) error {
 	return nil
 }
 
-// writeFiles writes osbs.yaml, and beside it osbs-cluster.yaml and osbs-other-namespaces.yaml if there is something for them.
+// writeFiles writes osbs.yaml, and beside it osbs-cluster.yaml and osbs-other-namespaces.yaml if there is something for them: all, or none
+// if a file is in the way.
 func writeFiles(file string, g install.Groups) error {
-	for _, part := range []struct {
+	parts := []struct {
 		file    string
 		objects []*yaml.RNode
-	}{{file, g.Namespace}, {beside(file, clusterPart), g.Cluster}, {beside(file, othersPart), g.Others}} {
+	}{{file, g.Namespace}, {beside(file, clusterPart), g.Cluster}, {beside(file, othersPart), g.Others}}
+	for _, part := range parts {
+		if err := manifest.Free(part.file); len(part.objects) > 0 && err != nil {
+			return err
+		}
+	}
+	for _, part := range parts {
 		if len(part.objects) == 0 {
 			continue
 		}
-		var b bytes.Buffer
-		if err := manifest.Write(&b, part.objects); err != nil {
+		if err := manifest.WriteFile(part.file, part.objects); err != nil {
 			return err
-		}
-		if err := renameio.WriteFile(part.file, b.Bytes(), 0o644); err != nil {
-			return failure.New(failure.Storage, "writing %s: %w", part.file, err)
 		}
 	}
 	return nil
@@ -160,19 +162,12 @@ func (w writer) explain(out *generator.Output) error {
 		return w.printJSON(changes)
 	}
 	for _, c := range out.Changes {
-		fmt.Fprintf(w.stdout, "%s:%d: %s: %s%s\n", c.File, c.Line, c.Object, c.Path, separated(c.Path, c.What))
+		fmt.Fprintln(w.stdout, c)
 	}
 	if len(out.Changes) == 0 {
 		fmt.Fprintln(w.stdout, "no overlay has changed anything")
 	}
 	return nil
-}
-
-func separated(path, what string) string {
-	if path == "" {
-		return what
-	}
-	return ": " + what
 }
 
 // diff shows how what is in use would change.

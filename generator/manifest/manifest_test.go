@@ -77,7 +77,7 @@ func TestTheTasksAreInOrder(t *testing.T) {
 
 func TestReadRefuses(t *testing.T) {
 	for name, tc := range map[string]struct{ text, want string }{
-		"no YAML":        {"a: b: c\n", "f.yaml:1: this is no YAML: mapping values are not allowed in this context"},
+		"no YAML":        {"a: b: c\n", "f.yaml:1: this is no YAML: mapping values are not allowed in this context; look at the indentation of this line and the one before, and put a text that has ': ' in it into quotes"},
 		"later document": {"apiVersion: v1\nkind: A\nmetadata: {name: a}\n---\n\na: [\n", "f.yaml:6: this is no YAML: did not find expected node content"},
 		"all faults at once": {
 			"apiVersion: v1\nkind: A\nmetadata: {name: a}\n---\n- 1\n---\nkind: B\n---\napiVersion: v1\nkind: C\n",

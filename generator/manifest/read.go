@@ -1,6 +1,7 @@
 package manifest
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -70,13 +71,16 @@ func ReadPath(path string) ([]*yaml.RNode, error) {
 		return nil, failure.New(failure.NotFound, "reading objects: %w", err)
 	}
 	listed, ours := resources(path)
+	if ours { // in the order in which they were written, so that writing them again changes nothing
+		slices.SortStableFunc(entries, func(a, b os.DirEntry) int { return cmp.Compare(position(listed, a), position(listed, b)) })
+	}
 	var objects []*yaml.RNode
 	for _, e := range entries {
 		name := e.Name()
 		if filepath.Ext(name) != ".yaml" || name == kustomization || e.IsDir() {
 			continue
 		}
-		marked, err := isMarked(filepath.Join(path, name), e)
+		marked, err := isMarked(filepath.Join(path, name), e.Type())
 		if err != nil {
 			return nil, err
 		}
@@ -93,6 +97,14 @@ func ReadPath(path string) ([]*yaml.RNode, error) {
 		return nil, failure.New(failure.NotFound, "there are no objects in the *.yaml files of %s", path)
 	}
 	return objects, nil
+}
+
+// position is where a file stands among listed; one that does not stands behind them.
+func position(listed []string, e os.DirEntry) int {
+	if i := slices.Index(listed, e.Name()); i >= 0 {
+		return i
+	}
+	return len(listed)
 }
 
 // resources are the files that the kustomization.yaml of a directory lists; ours says whether WriteDir has written it.

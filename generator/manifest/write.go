@@ -190,7 +190,7 @@ func own(dir string, files []outFile) ([]string, error) {
 		if filepath.Ext(e.Name()) != ".yaml" {
 			continue
 		}
-		marked, err := isMarked(filepath.Join(dir, e.Name()), e)
+		marked, err := isMarked(filepath.Join(dir, e.Name()), e.Type())
 		if err != nil {
 			return nil, err
 		}
@@ -208,13 +208,47 @@ func own(dir string, files []outFile) ([]string, error) {
 	return ours, nil
 }
 
-func isMarked(path string, e os.DirEntry) (bool, error) {
-	if !e.Type().IsRegular() {
+// WriteFile writes objects to a file as Write does, at once and as a whole. A file that is there, and that no earlier run has written, is an
+// error: it may be the configuration.
+func WriteFile(file string, objects []*yaml.RNode) error {
+	if err := Free(file); err != nil {
+		return err
+	}
+	var b bytes.Buffer
+	if err := Write(&b, objects); err != nil {
+		return err
+	}
+	if err := renameio.WriteFile(file, b.Bytes(), 0o644); err != nil {
+		return failure.New(failure.Storage, "writing %s: %w", file, err)
+	}
+	return nil
+}
+
+// Free says whether WriteFile may write a file: nil if it is not there, or is empty, or an earlier run has written it.
+func Free(file string) error {
+	info, err := os.Stat(file)
+	if err != nil || info.Mode().IsRegular() && info.Size() == 0 {
+		return nil //nolint:nilerr // writing says more
+	}
+	marked, err := isMarked(file, info.Mode())
+	if err != nil {
+		return err
+	}
+	if !marked && info.Mode().IsRegular() {
+		err := failure.New(failure.Conflict, "%s is in the way: it does not begin with %q", file, mark)
+		return failure.WithHint(err, "move it away, or generate into another file")
+	}
+	return nil
+}
+
+// isMarked says whether an earlier run has written the file.
+func isMarked(path string, mode os.FileMode) (bool, error) {
+	if !mode.IsRegular() {
 		return false, nil
 	}
 	f, err := os.Open(path)
 	if err != nil {
-		return false, failure.New(failure.Storage, "reading the directory for objects: %w", err)
+		return false, failure.New(failure.Storage, "reading %s: %w", path, err)
 	}
 	defer f.Close()
 	begin := make([]byte, len(mark))
