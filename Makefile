@@ -43,8 +43,8 @@ test: packages vet $(KO) ## Run all tests with the race detector, on real server
 
 .PHONY: vet
 vet: ## Check formatting, vet, and that go.mod is tidy
-	@test -z "$$(gofmt -l cmd generator pkg internal examples tasks 2>/dev/null | tee /dev/stderr)" || { echo "run: gofmt -w on the files above" >&2; exit 1; }
-	CGO_ENABLED=0 $(GO) vet ./...
+	@test -z "$$(gofmt -l cmd e2e generator pkg internal examples tasks 2>/dev/null | tee /dev/stderr)" || { echo "run: gofmt -w on the files above" >&2; exit 1; }
+	CGO_ENABLED=0 $(GO) vet -tags=$(TAGS),e2e ./...
 	$(GO) mod tidy -diff
 
 .PHONY: lint
