@@ -253,7 +253,7 @@ func isMarked(path string, mode os.FileMode) (bool, error) {
 	defer f.Close()
 	begin := make([]byte, len(mark))
 	if _, err := io.ReadFull(f, begin); err != nil {
-		return false, nil //nolint:nilerr // a file that is shorter is not marked
+		return false, nil // a file that is shorter is not marked
 	}
 	return string(begin) == mark, nil
 }

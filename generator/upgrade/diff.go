@@ -38,10 +38,7 @@ func Diff(old, now []*yaml.RNode) (string, error) {
 			sameNamespace(was, is)
 			align(was, is, "")
 		}
-		line, err := summarize(id, was, is)
-		if err != nil {
-			return "", err
-		}
+		line := summarize(id, was, is)
 		if line == "" {
 			continue
 		}
@@ -105,16 +102,16 @@ func align(old, now *yaml.Node, field string) {
 }
 
 // summarize says in a line what happens to an object, nothing if nothing does.
-func summarize(id string, was, is *yaml.Node) (string, error) {
+func summarize(id string, was, is *yaml.Node) string {
 	switch {
 	case was == nil:
-		return "added    " + id + "\n", nil
+		return "added    " + id + "\n"
 	case is == nil:
-		return "removed  " + id + "\n", nil
+		return "removed  " + id + "\n"
 	}
 	differences := keyed.Compare(was, is)
 	if len(differences) == 0 {
-		return "", nil
+		return ""
 	}
 	var paths []string
 	for _, d := range differences {
@@ -134,7 +131,7 @@ func summarize(id string, was, is *yaml.Node) (string, error) {
 		more = fmt.Sprintf(" and %d more", len(paths)-maxPaths)
 		paths = paths[:maxPaths]
 	}
-	return "changed  " + id + ": " + strings.Join(paths, ", ") + more + "\n", nil
+	return "changed  " + id + ": " + strings.Join(paths, ", ") + more + "\n"
 }
 
 // unified is the lines of an object that differ, with some around them.
