@@ -108,7 +108,7 @@ func describe(t *testing.T) map[string]step.Description {
 func readSources(t *testing.T) {
 	t.Helper()
 	for _, root := range []string{"../cmd", "../pkg"} {
-		err := filepath.WalkDir(root, func(path string, e fs.DirEntry, err error) error {
+		err := filepath.WalkDir(root, func(path string, _ fs.DirEntry, err error) error {
 			if err != nil || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
 				return err
 			}
@@ -144,8 +144,7 @@ func (c comparison) flag(name string) (step.FlagDescription, bool) {
 var argument = regexp.MustCompile(`^-([a-z-]+)=(.+)$`)
 
 func (c comparison) arguments() {
-	for i := 0; i < len(c.step.Args); i++ {
-		arg := c.step.Args[i]
+	for i, arg := range c.step.Args {
 		if arg == "--" && i+2 == len(c.step.Args) {
 			c.positional(c.step.Args[i+1])
 			return

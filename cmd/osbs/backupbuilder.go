@@ -48,7 +48,7 @@ func (p *program) backupBuilder(c *cli.Context) error {
 	if err != nil {
 		return failure.New(failure.Storage, "making the backup: %w", err)
 	}
-	defer pending.Cleanup()
+	defer func() { _ = pending.Cleanup() }() // removes what was not made whole
 	saved, err := instance.Backup(c.Context, pending)
 	if err != nil {
 		return err

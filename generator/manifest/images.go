@@ -34,7 +34,7 @@ func ReadImages(file string, r io.Reader) (map[string]string, error) {
 	}
 	root, faults := keyed.Parse(string(data), 1)
 	if len(faults) == 0 && (root == nil || root.Kind != yaml.MappingNode) {
-		faults = []keyed.Fault{{Line: 1, Text: "this is no mapping of ko://PACKAGE to IMAGE@DIGEST"}}
+		faults = []keyed.TextError{{Line: 1, Text: "this is no mapping of ko://PACKAGE to IMAGE@DIGEST"}}
 	}
 	images := map[string]string{}
 	for i := 0; len(faults) == 0 && i+1 < len(root.Content); i += 2 {
@@ -43,7 +43,7 @@ func ReadImages(file string, r io.Reader) (map[string]string, error) {
 	for i := 0; root != nil && i+1 < len(root.Content); i += 2 {
 		key, value := root.Content[i], root.Content[i+1]
 		if _, err := name.NewDigest(value.Value); err != nil || value.Kind != yaml.ScalarNode {
-			faults = append(faults, keyed.Fault{Line: value.Line, Text: fmt.Sprintf("%.200s: %.200q is no IMAGE@sha256:DIGEST", key.Value, value.Value)})
+			faults = append(faults, keyed.TextError{Line: value.Line, Text: fmt.Sprintf("%.200s: %.200q is no IMAGE@sha256:DIGEST", key.Value, value.Value)})
 		}
 	}
 	var all []error

@@ -169,7 +169,7 @@ func withoutHeader(text string) string {
 }
 
 // items are the objects of a document: itself, or those of a List.
-func items(root *yaml.Node) ([]*yaml.RNode, []keyed.Fault) {
+func items(root *yaml.Node) ([]*yaml.RNode, []keyed.TextError) {
 	if root.Kind == yaml.ScalarNode && root.ShortTag() == yaml.NodeTagNull {
 		return nil, nil
 	}
@@ -177,7 +177,7 @@ func items(root *yaml.Node) ([]*yaml.RNode, []keyed.Fault) {
 		block(root)
 	}
 	if fault := object(root); fault != "" {
-		return nil, []keyed.Fault{{Line: root.Line, Text: fault}}
+		return nil, []keyed.TextError{{Line: root.Line, Text: fault}}
 	}
 	if first := root.Content[0]; root.HeadComment == "" { // a comment above the first key is about the object, wherever that key goes
 		root.HeadComment, first.HeadComment = first.HeadComment, ""
@@ -187,10 +187,10 @@ func items(root *yaml.Node) ([]*yaml.RNode, []keyed.Fault) {
 		return []*yaml.RNode{yaml.NewRNode(root)}, nil
 	}
 	if list.Kind != yaml.SequenceNode {
-		return nil, []keyed.Fault{{Line: list.Line, Text: "items must be a list"}}
+		return nil, []keyed.TextError{{Line: list.Line, Text: "items must be a list"}}
 	}
 	var all []*yaml.RNode
-	var faults []keyed.Fault
+	var faults []keyed.TextError
 	for _, item := range list.Content {
 		found, wrong := items(item)
 		all, faults = append(all, found...), append(faults, wrong...)

@@ -63,10 +63,10 @@ type merger struct {
 // merge is what becomes of a place whose values are base, mine and theirs: nil if it is gone.
 func (g *merger) merge(path keyed.Path, field string, base, mine, theirs *yaml.Node) *yaml.Node {
 	if mine != nil && theirs != nil && mine.Kind == theirs.Kind {
-		switch {
-		case mine.Kind == yaml.MappingNode:
+		switch mine.Kind {
+		case yaml.MappingNode:
 			return g.mapping(path, base, mine, theirs)
-		case mine.Kind == yaml.SequenceNode:
+		case yaml.SequenceNode:
 			if key := keyed.KeyOf(field, ofKind(base, yaml.SequenceNode), mine, theirs); key != nil {
 				return g.list(path, key, base, mine, theirs)
 			}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -245,7 +246,7 @@ func TestRecordRefuses(t *testing.T) {
 	if _, err := upgrade.Stamp(nil); failure.KindOf(err) != failure.Internal {
 		t.Errorf("nothing to record: %v", err)
 	}
-	twice := append(objects, objects...)
+	twice := slices.Concat(objects, objects)
 	if _, _, err := upgrade.Merge(nil, twice, nil); failure.KindOf(err) != failure.InvalidInput {
 		t.Errorf("an object twice: %v", err)
 	}

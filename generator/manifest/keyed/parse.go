@@ -13,19 +13,19 @@ import (
 // maxNodes bounds what the aliases of a document may grow it to.
 const maxNodes = 200_000
 
-// Fault is what is wrong with a text, and in which line.
-type Fault struct {
+// TextError is what is wrong with a text, and in which line.
+type TextError struct {
 	Line int
 	Text string
 }
 
-func (f Fault) Error() string { return fmt.Sprintf("%d: %s", f.Line, f.Text) }
+func (f TextError) Error() string { return fmt.Sprintf("%d: %s", f.Line, f.Text) }
 
 // Parse reads the one YAML document that text holds, with its aliases put in and each mapping's keys checked. It is nil if the text is
 // empty. Lines are counted from first, the number of the text's first line.
-func Parse(text string, first int) (*yaml.Node, []Fault) {
+func Parse(text string, first int) (*yaml.Node, []TextError) {
 	if line, fault := Illegible(text); fault != "" {
-		return nil, []Fault{{line + first - 1, "this is no YAML: " + fault}}
+		return nil, []TextError{{line + first - 1, "this is no YAML: " + fault}}
 	}
 	var document yaml.Node
 	decoder := yaml.NewDecoder(strings.NewReader(text))
@@ -34,10 +34,10 @@ func Parse(text string, first int) (*yaml.Node, []Fault) {
 		return nil, nil
 	case err != nil:
 		line, fault := Syntax(text, err)
-		return nil, []Fault{{max(line, 1) + first - 1, "this is no YAML: " + fault}}
+		return nil, []TextError{{max(line, 1) + first - 1, "this is no YAML: " + fault}}
 	}
 	if err := decoder.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
-		return nil, []Fault{{first, "here is more than one document"}}
+		return nil, []TextError{{first, "here is more than one document"}}
 	}
 	c := checker{shift: first - 1, sizes: map[*yaml.Node]int{}}
 	c.check(&document)
@@ -46,7 +46,7 @@ func Parse(text string, first int) (*yaml.Node, []Fault) {
 	}
 	tree := yaml.NewRNode(&document)
 	if err := tree.DeAnchor(); err != nil {
-		return nil, []Fault{{first, "the document's aliases: " + err.Error()}}
+		return nil, []TextError{{first, "the document's aliases: " + err.Error()}}
 	}
 	root := yaml.CopyYNode(tree.YNode()) // a merged mapping (<<) may stand at two places
 	if root == nil {
@@ -103,11 +103,11 @@ func tabbed(text string, line int) bool {
 type checker struct {
 	shift  int
 	sizes  map[*yaml.Node]int // of what was counted; -1 while it is being counted
-	faults []Fault
+	faults []TextError
 }
 
 func (c *checker) fault(n *yaml.Node, format string, args ...any) {
-	c.faults = append(c.faults, Fault{n.Line, fmt.Sprintf(format, args...)})
+	c.faults = append(c.faults, TextError{n.Line, fmt.Sprintf(format, args...)})
 }
 
 func (c *checker) check(n *yaml.Node) int {
