@@ -105,11 +105,7 @@ func (p *lineParser) unknownCommand(name string) error {
 
 // elsewhere says what became of commands of OSBS that are not commands here.
 func elsewhere() map[string]string {
-	const cluster = "it concerns build configs on a cluster, and is not made yet; the local instance has nothing to %s"
 	return map[string]string{ //nolint:gosec // names of commands, no credentials
-		"pause-builds":   fmt.Sprintf(cluster, "pause: without a command no build runs"),
-		"resume-builds":  fmt.Sprintf(cluster, "resume"),
-		"backup-builder": fmt.Sprintf(cluster, "back up but its data directory"), "restore-builder": fmt.Sprintf(cluster, "restore but its data directory"),
 		"get-token": "oc whoami --show-token prints it", "get-user": "oc whoami prints it",
 		"login": "oc login logs in",
 	}

@@ -50,7 +50,7 @@ func TestParseArgsErrors(t *testing.T) {
 	for in, want := range map[string]string{
 		"bulid":                      "there is no command \"bulid\"\nhint: did you mean osbs build?",
 		"frobnicate":                 "there is no command \"frobnicate\"\nhint: commands are: build, list-builds, get-build,",
-		"pause-builds x":             "there is no command \"pause-builds\"\nhint: it concerns build configs on a cluster",
+		"get-token x":                "there is no command \"get-token\"\nhint: oc whoami --show-token prints it",
 		"-- x":                       "there is no command \"x\"",
 		"build --git-ulr x":          "osbs build has no flag --git-ulr\nhint: did you mean --git-url?",
 		"build --zzz":                "osbs build has no flag --zzz\nhint: osbs build --help lists the flags",
@@ -99,7 +99,7 @@ func TestParseArgsEnvironment(t *testing.T) {
 
 func TestComplete(t *testing.T) {
 	for in, want := range map[string]string{
-		"":                              "build list-builds get-build build-logs watch-build watch-builds cancel-build list-build-configs import-image pause-builds resume-builds backup-builder restore-builder serve generate completion version",
+		"":                              "build list-builds get-build build-logs watch-build watch-builds cancel-build list-build-configs import-image pause-builds resume-builds backup-builder restore-builder serve install uninstall generate completion version",
 		"bui":                           "build build-logs",
 		"build --git-":                  "--git-url --git-branch --git-commit",
 		"build --git-url x --git-":      "--git-branch --git-commit",
