@@ -2,9 +2,6 @@ package local
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/hex"
-	"fmt"
 	"io"
 	"iter"
 	"net"
@@ -111,27 +108,18 @@ func (i *Instance) Create(ctx context.Context, r osbs.Request) (*osbs.Build, err
 	if err != nil {
 		return nil, err
 	}
-	suffix, err := randomSuffix()
+	config := buildconfig.Name(r.GitURL, r.GitBranch)
+	name, err := osbs.NewName(config)
 	if err != nil {
 		return nil, err
 	}
-	config := buildconfig.Name(r.GitURL, r.GitBranch)
-	rec := record{Build: osbs.Build{Name: config + "-" + suffix, BuildConfig: config, State: osbs.New, Request: r, Created: i.now()}}
+	rec := record{Build: osbs.Build{Name: name, BuildConfig: config, State: osbs.New, Request: r, Created: i.now()}}
 	j, err := i.start(ctx, rec, gitURL)
 	if err != nil {
 		return nil, err
 	}
 	b := j.build()
 	return &b, nil
-}
-
-// randomSuffix makes the name of a user's build unique. Six hex digits may meet one that exists; then the build is refused, not mixed up.
-func randomSuffix() (string, error) {
-	var raw [3]byte
-	if _, err := rand.Read(raw[:]); err != nil {
-		return "", fmt.Errorf("reading random bytes: %w", err)
-	}
-	return hex.EncodeToString(raw[:]), nil
 }
 
 // start records a new build and begins it. The build goes on when ctx ends.

@@ -1,10 +1,7 @@
 package local
 
 import (
-	"strings"
-
 	"github.com/osbs-tekton/osbs/pkg/buildconfig"
-	"github.com/osbs-tekton/osbs/pkg/failure"
 	"github.com/osbs-tekton/osbs/pkg/giturl"
 	"github.com/osbs-tekton/osbs/pkg/lock"
 	"github.com/osbs-tekton/osbs/pkg/osbs"
@@ -18,15 +15,8 @@ func (i *Instance) checkRequest(r osbs.Request) (recorded osbs.Request, gitURL s
 		return r, "", err
 	}
 	gitURL, r.GitURL = r.GitURL, u.String()
-	switch {
-	case r.GitBranch == "":
-		return r, "", failure.WithHint(failure.New(failure.Usage, "no git branch is given"), "name the branch: -b main")
-	case strings.HasPrefix(r.GitBranch, "-"):
-		return r, "", failure.New(failure.Usage, "git branch %q begins with -", r.GitBranch)
-	case r.User == "":
-		return r, "", failure.WithHint(failure.New(failure.Usage, "no user is given"), "say who builds: -u NAME")
-	case r.Scratch && r.Isolated:
-		return r, "", failure.New(failure.Usage, "a build is scratch or isolated, not both")
+	if err := r.Check(); err != nil {
+		return r, "", err
 	}
 	if r.LockPolicy == "" {
 		r.LockPolicy = string(i.conf.LockPolicy)

@@ -190,8 +190,8 @@ func (r *run) inherit(ctx context.Context, config string) error {
 }
 
 func newHolder(build string) (lock.Holder, error) {
-	uid, err := randomSuffix()
-	return lock.Holder{Build: build, UID: build + "-" + uid, PID: os.Getpid()}, err
+	uid, err := osbs.NewName(build)
+	return lock.Holder{Build: build, UID: uid, PID: os.Getpid()}, err
 }
 
 // progress tells a build's log, and whoever else is to be told.

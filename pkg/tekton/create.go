@@ -2,13 +2,9 @@ package tekton
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/hex"
-	"fmt"
 	"maps"
 	"slices"
 	"strconv"
-	"strings"
 
 	v1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -28,7 +24,7 @@ import (
 
 // Create implements osbs.Instance: it creates a PipelineRun from the run template of the namespace.
 func (i *Instance) Create(ctx context.Context, r osbs.Request) (*osbs.Build, error) {
-	if err := checkRequest(&r); err != nil {
+	if err := checkRequest(r); err != nil {
 		return nil, err
 	}
 	if err := i.refuseWhilePaused(ctx); err != nil {
@@ -52,37 +48,30 @@ func (i *Instance) Create(ctx context.Context, r osbs.Request) (*osbs.Build, err
 	return &b, nil
 }
 
-// checkRequest refuses what cannot be built. A cluster has its git credentials in a Secret; those of a URL would end up in the
+// checkRequest refuses what cannot be built here. A cluster has its git credentials in a Secret; those of a URL would end up in the
 // PipelineRun, where everybody in the namespace may read them.
-func checkRequest(r *osbs.Request) error {
+func checkRequest(r osbs.Request) error {
 	u, err := giturl.Parse(r.GitURL)
 	if err != nil {
 		return err
 	}
+	if err := r.Check(); err != nil {
+		return err
+	}
 	switch {
-	case u.String() != r.GitURL && strings.Contains(r.GitURL, "@") && !strings.Contains(u.String(), "@"):
-		return failure.WithHint(failure.New(failure.Usage, "the git URL %s holds a password, which would be written into the PipelineRun", u),
-			"store it in the Secret that git_secret names, of the type kubernetes.io/basic-auth")
-	case r.GitBranch == "":
-		return failure.WithHint(failure.New(failure.Usage, "no git branch is given"), "name the branch: -b main")
-	case strings.HasPrefix(r.GitBranch, "-"):
-		return failure.New(failure.Usage, "git branch %q begins with -", r.GitBranch)
-	case r.User == "":
-		return failure.WithHint(failure.New(failure.Usage, "no user is given"), "say who builds: -u NAME")
-	case r.Scratch && r.Isolated:
-		return failure.New(failure.Usage, "a build is scratch or isolated, not both")
+	case u.Scheme != giturl.SSH && u.User+u.Password != "":
+		return failure.WithHint(failure.New(failure.Usage, "the URL of %s holds credentials, which would be written into the PipelineRun", u),
+			"store them in the Secret that git_secret names, of the type kubernetes.io/basic-auth")
+	case u.Scheme == giturl.File:
+		return failure.New(failure.Usage, "git URL %s: a pod cannot reach the files of this machine", u)
 	case r.NoRebuild:
 		return failure.WithHint(failure.New(failure.Usage, "on a cluster the watcher starts rebuilds, not this program: --no-rebuild has no meaning"),
 			"build with --scratch or --isolated, or pause rebuilds with osbs pause-builds")
-	case strings.HasPrefix(r.GitURL, "file:"):
-		return failure.New(failure.Usage, "git URL %s: a pod cannot reach the files of this machine", u)
 	}
 	if r.LockPolicy != "" {
-		if _, err := lock.ParsePolicy(r.LockPolicy); err != nil {
-			return err
-		}
+		_, err = lock.ParsePolicy(r.LockPolicy)
 	}
-	return nil
+	return err
 }
 
 // template reads the PipelineRun that the generator rendered for this namespace.
@@ -106,11 +95,11 @@ func (i *Instance) template(ctx context.Context) (*v1.PipelineRun, error) {
 // fill makes of the template the build that r asks for.
 func (i *Instance) fill(ctx context.Context, run *v1.PipelineRun, r osbs.Request) error {
 	config := buildconfig.Name(r.GitURL, r.GitBranch)
-	suffix, err := randomSuffix()
+	name, err := osbs.NewName(config)
 	if err != nil {
 		return err
 	}
-	run.Name, run.GenerateName, run.Namespace = config+"-"+suffix, "", i.conf.Namespace
+	run.Name, run.GenerateName, run.Namespace = name, "", i.conf.Namespace
 	if run.Labels == nil {
 		run.Labels = map[string]string{}
 	}
@@ -229,13 +218,4 @@ func taskRunSpec(run *v1.PipelineRun, task string) *v1.PipelineTaskRunSpec {
 		n = len(run.Spec.TaskRunSpecs) - 1
 	}
 	return &run.Spec.TaskRunSpecs[n]
-}
-
-// randomSuffix makes the name of a user's build unique. Six hex digits may meet one that exists; then the API server refuses it.
-func randomSuffix() (string, error) {
-	var raw [3]byte
-	if _, err := rand.Read(raw[:]); err != nil {
-		return "", fmt.Errorf("reading random bytes: %w", err)
-	}
-	return hex.EncodeToString(raw[:]), nil
 }
