@@ -14,15 +14,24 @@ import (
 	"github.com/osbs-tekton/osbs/pkg/retry"
 )
 
-// classify gives an error of a request its kind, and marks it when another try is worth it.
+// classify is Classify, but for a request that ended because ctx did.
 func classify(ctx context.Context, err error) error {
+	if err != nil && ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return Classify(err)
+}
+
+// Classify gives an error of a request to the API server, through whichever client, its kind, and marks it when another try is worth it.
+// That a context has ended stays what it is.
+func Classify(err error) error {
 	var untrusted *tls.CertificateVerificationError
 	var status apierrors.APIStatus
 	switch {
 	case err == nil:
 		return nil
-	case ctx.Err() != nil:
-		return context.Cause(ctx)
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return err
 	case errors.As(err, &untrusted):
 		return failure.New(failure.Untrusted, "%w", err)
 	case errors.Is(err, errTooLarge):

@@ -48,9 +48,9 @@ func (c *containerLog) copy(ctx context.Context, follow bool) error {
 		err := retry.Do(ctx, c.instance.conf.Log, patience(), "reading the log of pod "+c.pod, func(ctx context.Context) error {
 			var err error
 			if ended, err = c.ended(ctx); err != nil {
-				return passing(err)
+				return err
 			}
-			return passing(c.stream(ctx, follow && !ended))
+			return c.stream(ctx, follow && !ended)
 		})
 		if err != nil || ended || !follow {
 			return err
@@ -61,14 +61,6 @@ func (c *containerLog) copy(ctx context.Context, follow bool) error {
 		case <-time.After(patience().First):
 		}
 	}
-}
-
-// passing marks errors that may be gone in a while: the API server restarts, or the node cannot be reached.
-func passing(err error) error {
-	if failure.KindOf(err) == failure.Unavailable && !errors.Is(err, errGone) {
-		return retry.Temporary(err)
-	}
-	return err
 }
 
 // ended says whether the container has ended, after which its log is whole.
@@ -133,7 +125,7 @@ func (c *containerLog) lines(r io.Reader) error {
 		case errors.Is(err, io.EOF):
 			return nil
 		default:
-			return failure.New(failure.Unavailable, "reading the log of pod %s: %w", c.pod, err)
+			return classify("reading the log of pod "+c.pod, err) // the connection broke
 		}
 	}
 }

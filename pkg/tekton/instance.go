@@ -2,16 +2,15 @@ package tekton
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"sync"
 	"time"
 
 	pipeline "github.com/tektoncd/pipeline/pkg/client/clientset/versioned"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/client-go/kubernetes"
 
 	"github.com/osbs-tekton/osbs/pkg/buildconfig"
+	"github.com/osbs-tekton/osbs/pkg/cluster"
 	"github.com/osbs-tekton/osbs/pkg/failure"
 	"github.com/osbs-tekton/osbs/pkg/imageimport"
 	"github.com/osbs-tekton/osbs/pkg/osbs"
@@ -94,22 +93,11 @@ func (i *Instance) Wait(ctx context.Context) error {
 // Close implements osbs.Instance. Builds go on.
 func (i *Instance) Close() error { return nil }
 
-// classify gives an error of the API server a kind. doing says what was being done.
+// classify gives an error of the API server its kind. doing says what was being done.
 func classify(doing string, err error) error {
-	kind := failure.Unavailable
-	switch {
-	case err == nil:
-		return nil
-	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+	err = cluster.Classify(err)
+	if err == nil || failure.KindOf(err) == failure.Cancelled || failure.KindOf(err) == failure.TimedOut {
 		return err
-	case apierrors.IsForbidden(err), apierrors.IsUnauthorized(err):
-		kind = failure.Unauthorized
-	case apierrors.IsNotFound(err):
-		kind = failure.NotFound
-	case apierrors.IsAlreadyExists(err), apierrors.IsConflict(err):
-		kind = failure.Conflict
-	case apierrors.IsInvalid(err), apierrors.IsBadRequest(err):
-		kind = failure.InvalidInput
 	}
-	return failure.New(kind, "%s: %w", doing, err)
+	return failure.New(failure.KindOf(err), "%s: %w", doing, err)
 }

@@ -41,8 +41,8 @@ spec:
 `
 )
 
-// cluster is an instance on clients that keep objects in memory.
-func cluster(t *testing.T, objects ...runtime.Object) (*Instance, *pipelines.Clientset) {
+// inMemory is an instance on clients that keep objects in memory.
+func inMemory(t *testing.T, objects ...runtime.Object) (*Instance, *pipelines.Clientset) {
 	t.Helper()
 	pipeline := &v1.Pipeline{ObjectMeta: metav1.ObjectMeta{Name: "osbs", Namespace: namespace}}
 	for _, p := range []string{"git-url", "git-branch", "user", "build-arg", "registry-uri", "scratch", "lock-policy"} {
@@ -63,7 +63,7 @@ func request() osbs.Request {
 }
 
 func TestCreate(t *testing.T) {
-	i, client := cluster(t)
+	i, client := inMemory(t)
 	b, err := i.Create(t.Context(), request())
 	if err != nil {
 		t.Fatal(err)
@@ -111,7 +111,7 @@ func TestCreateRefuses(t *testing.T) {
 		"two sorts":       {func(r *osbs.Request) { r.Scratch, r.Isolated = true, true }, failure.Usage},
 		"no rebuild here": {func(r *osbs.Request) { r.NoRebuild = true }, failure.Usage},
 	} {
-		i, client := cluster(t)
+		i, client := inMemory(t)
 		r := request()
 		test.change(&r)
 		_, err := i.Create(t.Context(), r)
@@ -125,7 +125,7 @@ func TestCreateRefuses(t *testing.T) {
 }
 
 func TestNotInstalled(t *testing.T) {
-	i, _ := cluster(t)
+	i, _ := inMemory(t)
 	i.conf.Name = "other"
 	_, err := i.Create(t.Context(), request())
 	if failure.KindOf(err) != failure.NotFound || !strings.Contains(err.Error(), "ConfigMap other-run") || !strings.Contains(err.Error(), "osbs install") {
@@ -134,7 +134,7 @@ func TestNotInstalled(t *testing.T) {
 }
 
 func TestPause(t *testing.T) {
-	i, _ := cluster(t)
+	i, _ := inMemory(t)
 	for range 2 { // which is no error the second time
 		if err := i.Pause(t.Context(), "kim"); err != nil {
 			t.Fatal(err)
@@ -173,7 +173,7 @@ func objects(t *testing.T, fixtures ...string) []runtime.Object {
 
 func TestListAndGet(t *testing.T) {
 	stranger := &v1.PipelineRun{ObjectMeta: metav1.ObjectMeta{Name: "stranger", Namespace: namespace}}
-	i, _ := cluster(t, append(objects(t, "running-chained", "failed-clone", "complete-chained"), stranger)...)
+	i, _ := inMemory(t, append(objects(t, "running-chained", "failed-clone", "complete-chained"), stranger)...)
 	names := func(f osbs.Filter) string {
 		list, err := i.List(t.Context(), f)
 		if err != nil {
@@ -219,7 +219,7 @@ func finish(ctx context.Context, client *pipelines.Clientset, reason string) err
 }
 
 func TestCancel(t *testing.T) {
-	i, client := cluster(t, objects(t, "running-chained")...)
+	i, client := inMemory(t, objects(t, "running-chained")...)
 	asked := make(chan error, 1)
 	client.PrependReactor("patch", "pipelineruns", func(a clienttesting.Action) (bool, runtime.Object, error) {
 		if string(a.(clienttesting.PatchAction).GetPatch()) != cancelPatch {
@@ -245,7 +245,7 @@ func TestCancel(t *testing.T) {
 }
 
 func TestWatch(t *testing.T) {
-	i, client := cluster(t, objects(t, "waiting")...)
+	i, client := inMemory(t, objects(t, "waiting")...)
 	var got []string
 	for e, err := range i.Watch(t.Context(), name) {
 		if err != nil {
@@ -274,7 +274,7 @@ func TestWatch(t *testing.T) {
 
 // TestForbidden: an API server that refuses is told of, and not asked again for ever.
 func TestForbidden(t *testing.T) {
-	i, client := cluster(t, objects(t, "running-chained")...)
+	i, client := inMemory(t, objects(t, "running-chained")...)
 	client.PrependReactor("list", "*", func(a clienttesting.Action) (bool, runtime.Object, error) {
 		return true, nil, apierrors.NewForbidden(schema.GroupResource{Group: "tekton.dev", Resource: a.GetResource().Resource}, "", errors.New("no"))
 	})
