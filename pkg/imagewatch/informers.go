@@ -18,6 +18,7 @@ import (
 
 	"github.com/osbs-tekton/osbs/pkg/buildconfig/configmap"
 	"github.com/osbs-tekton/osbs/pkg/failure"
+	"github.com/osbs-tekton/osbs/pkg/installation"
 )
 
 // caches are what the watcher knows of the cluster. Every change of them calls notify.
@@ -33,15 +34,12 @@ type caches struct {
 	started atomic.Bool
 }
 
-// pausedSuffix ends the name of the ConfigMap that exists while a person has paused all builds.
-const pausedSuffix = "-paused"
-
 func newCaches(o Options, c Clients, notify func()) (*caches, error) {
 	kube, image := c.Kube, c.Image
 	configs := kube.CoreV1().ConfigMaps(o.Namespace)
 	leases := kube.CoordinationV1().Leases(o.Namespace)
 	var errs []error
-	out := &caches{namespace: o.Namespace, mark: o.Namespace + "/" + o.Name + pausedSuffix, others: map[string]cache.SharedIndexInformer{}}
+	out := &caches{namespace: o.Namespace, mark: o.Namespace + "/" + installation.Paused(o.Name), others: map[string]cache.SharedIndexInformer{}}
 	add := func(what string, lw cache.ListerWatcher, object runtime.Object, transform cache.TransformFunc) cache.SharedIndexInformer {
 		informer := cache.NewSharedIndexInformerWithOptions(lw, object, cache.SharedIndexInformerOptions{ObjectDescription: what})
 		errs = append(errs, informer.SetTransform(transform), informer.SetWatchErrorHandlerWithContext(out.tell(o, what)))
@@ -56,8 +54,8 @@ func newCaches(o Options, c Clients, notify func()) (*caches, error) {
 	out.configs = add("ConfigMaps", listWatch(kube, configs.List, configs.Watch, func(l *metav1.ListOptions) {
 		l.LabelSelector = configmap.Selector
 	}), &corev1.ConfigMap{}, trimConfig)
-	out.pause = add("ConfigMap "+o.Name+pausedSuffix, listWatch(kube, configs.List, configs.Watch, func(l *metav1.ListOptions) {
-		l.FieldSelector = fields.OneTermEqualSelector(metav1.ObjectNameField, o.Name+pausedSuffix).String()
+	out.pause = add("ConfigMap "+installation.Paused(o.Name), listWatch(kube, configs.List, configs.Watch, func(l *metav1.ListOptions) {
+		l.FieldSelector = fields.OneTermEqualSelector(metav1.ObjectNameField, installation.Paused(o.Name)).String()
 	}), &corev1.ConfigMap{}, trimConfig)
 	out.leases = add("Leases", listWatch(kube, leases.List, leases.Watch, nil), &coordinationv1.Lease{}, trimLease)
 	out.runs = add("PipelineRuns", c.Runs, &PipelineRun{}, trim)
