@@ -2,7 +2,6 @@ package generator_test
 
 import (
 	"bytes"
-	"flag"
 	"os"
 	"path/filepath"
 	"slices"
@@ -18,11 +17,12 @@ import (
 	"github.com/osbs-tekton/osbs/generator/manifest"
 	"github.com/osbs-tekton/osbs/generator/overlay"
 	"github.com/osbs-tekton/osbs/generator/validate"
+	"github.com/osbs-tekton/osbs/internal/golden"
 )
 
 //go:generate go test -run ^(TestRenderings|TestRuns|TestGenerate)$ -update .
 
-var update = flag.Bool("update", false, "write the golden files, and pipelines/")
+var update = golden.Flag()
 
 const pipelines = "../pipelines"
 
@@ -64,24 +64,6 @@ func written(t *testing.T, objects ...*yaml.RNode) string {
 	return b.String()
 }
 
-// golden compares text with a file, or writes it.
-func golden(t *testing.T, file, got string) {
-	t.Helper()
-	if *update {
-		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	want, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), got); diff != "" {
-		t.Errorf("%s is out of date, make generate renders it (-want +got):\n%s", file, diff)
-	}
-}
-
 const configSuffix = ".config.yaml"
 
 // TestRenderings: what is in pipelines is what is generated, for each configuration there.
@@ -93,7 +75,7 @@ func TestRenderings(t *testing.T) {
 	for _, file := range configs {
 		t.Run(filepath.Base(file), func(t *testing.T) {
 			out := generate(t, file)
-			golden(t, strings.TrimSuffix(file, configSuffix)+".yaml", written(t, out.Objects()...))
+			golden.Check(t, *update, strings.TrimSuffix(file, configSuffix)+".yaml", written(t, out.Objects()...))
 			if size := len(written(t, out.Pipeline)); size > 60_000 {
 				t.Errorf("the Pipeline has %d bytes", size)
 			}
@@ -129,7 +111,7 @@ func TestRuns(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			golden(t, filepath.Join(pipelines, "runs", name+".yaml"), string(text))
+			golden.Check(t, *update, filepath.Join(pipelines, "runs", name+".yaml"), string(text))
 			run := out.Sample(tc.values)
 			if err := validate.Objects([]*yaml.RNode{run}); err != nil {
 				t.Error(err)

@@ -2,7 +2,6 @@ package config
 
 import (
 	"bytes"
-	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -12,28 +11,11 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/osbs-tekton/osbs/internal/golden"
 	"github.com/osbs-tekton/osbs/pkg/failure"
 )
 
-var update = flag.Bool("update", false, "write the golden files, the schema and the reference")
-
-// golden compares a text with a file below testdata.
-func golden(t *testing.T, name, got string) {
-	t.Helper()
-	if *update {
-		if err := os.WriteFile(name, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	want, err := os.ReadFile(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), got); diff != "" {
-		t.Errorf("%s (-want +got):\n%s", name, diff)
-	}
-}
+var update = golden.Flag()
 
 // files are the contents of the files that a pattern below testdata matches, by their names.
 func files(t testing.TB, pattern string) map[string][]byte {
@@ -63,7 +45,7 @@ func TestFaults(t *testing.T) {
 			if k := failure.KindOf(err); k != failure.Usage {
 				t.Errorf("kind %s", k)
 			}
-			golden(t, strings.TrimSuffix(name, ".yaml")+".txt", err.Error()+"\n")
+			golden.Check(t, *update, strings.TrimSuffix(name, ".yaml")+".txt", err.Error()+"\n")
 			if strings.Contains(err.Error(), ":secret@") {
 				t.Error("a password is told")
 			}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/osbs-tekton/osbs/internal/golden"
 	"github.com/osbs-tekton/osbs/pkg/failure"
 	"github.com/osbs-tekton/osbs/pkg/osbsconf"
 )
@@ -43,7 +44,7 @@ func TestFromOSBSConf(t *testing.T) {
 			}
 			got, _ := convert(t, read(c.conf), "", read(c.customize))
 			text := got.Config + "--- overlay\n" + got.Overlay + "--- notes\n" + strings.Join(got.Notes, "\n") + "\n"
-			golden(t, "testdata/osbsconf/"+name+".txt", text)
+			golden.Check(t, *update, "testdata/osbsconf/"+name+".txt", text)
 			if strings.Contains(text, "secret-password") {
 				t.Error("an argument's value is told")
 			}

@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	schemas "github.com/google/jsonschema-go/jsonschema"
+
+	"github.com/osbs-tekton/osbs/internal/golden"
 )
 
 // sections are the mappings whose keys have a table, by the key under which they are.
@@ -38,7 +40,7 @@ func TestReferenceIsCurrent(t *testing.T) {
 		}
 		table(&b, below(s, section.key))
 	}
-	golden(t, "../../docs/pipeline-configuration.md", b.String())
+	golden.Check(t, *update, "../../docs/pipeline-configuration.md", b.String())
 }
 
 // below is the schema of the mapping, or of the elements or values, at a key.

@@ -18,6 +18,7 @@ import (
 	validator "github.com/santhosh-tekuri/jsonschema/v6"
 	"sigs.k8s.io/kustomize/kyaml/yaml"
 
+	"github.com/osbs-tekton/osbs/internal/golden"
 	"github.com/osbs-tekton/osbs/pkg/pulp"
 	"github.com/osbs-tekton/osbs/pkg/repoconfig"
 )
@@ -240,7 +241,7 @@ func makeSchema(t *testing.T) (*schemas.Schema, []byte) {
 
 func TestSchemaIsCurrent(t *testing.T) {
 	_, text := makeSchema(t)
-	golden(t, "schema.json", string(text))
+	golden.Check(t, *update, "schema.json", string(text))
 	if !*update && !bytes.Equal(Schema(), text) {
 		t.Error("Schema differs from schema.json")
 	}

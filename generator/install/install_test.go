@@ -2,7 +2,6 @@ package install_test
 
 import (
 	"bytes"
-	"flag"
 	"os"
 	"path/filepath"
 	"slices"
@@ -18,9 +17,10 @@ import (
 	"github.com/osbs-tekton/osbs/generator/config"
 	"github.com/osbs-tekton/osbs/generator/install"
 	"github.com/osbs-tekton/osbs/generator/manifest"
+	"github.com/osbs-tekton/osbs/internal/golden"
 )
 
-var update = flag.Bool("update", false, "write the golden files")
+var update = golden.Flag()
 
 const pipelineText = `apiVersion: tekton.dev/v1
 kind: Pipeline
@@ -81,27 +81,6 @@ func write(t *testing.T, objects []*yaml.RNode) string {
 	return b.String()
 }
 
-func golden(t *testing.T, name, got string) {
-	t.Helper()
-	file := filepath.Join("testdata", name)
-	if *update {
-		if err := os.MkdirAll("testdata", 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	want, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), got); diff != "" {
-		t.Errorf("%s (-want +got):\n%s", file, diff)
-	}
-}
-
 func TestObjects(t *testing.T) {
 	off := false
 	for name, change := range map[string]func(*config.Config){
@@ -127,7 +106,7 @@ func TestObjects(t *testing.T) {
 				t.Fatal(err)
 			}
 			install.Label(cfg, "v1.2.3", objects)
-			golden(t, name, write(t, objects))
+			golden.Check(t, *update, filepath.Join("testdata", name), write(t, objects))
 		})
 	}
 }

@@ -1,7 +1,6 @@
 package layout_test
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
@@ -15,7 +14,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 	v1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
 	"sigs.k8s.io/kustomize/kyaml/yaml"
-	kubeyaml "sigs.k8s.io/yaml"
 
 	"github.com/osbs-tekton/osbs/generator/chain"
 	"github.com/osbs-tekton/osbs/generator/chain/tree"
@@ -23,6 +21,7 @@ import (
 	"github.com/osbs-tekton/osbs/generator/config"
 	"github.com/osbs-tekton/osbs/generator/layout"
 	"github.com/osbs-tekton/osbs/generator/pipeline"
+	"github.com/osbs-tekton/osbs/internal/tektontest"
 )
 
 const (
@@ -89,28 +88,7 @@ func render(t *testing.T, seed uint64, choose func(*rand.Rand, *chain.Chain) con
 	if err != nil {
 		t.Fatalf("%v: %v", l, err)
 	}
-	return rendered{valid(t, p.MustString()), p.MustString(), names}, c.Links
-}
-
-// valid checks a Pipeline with Tekton's own code.
-func valid(t *testing.T, text string) *v1.Pipeline {
-	t.Helper()
-	data, err := kubeyaml.YAMLToJSONStrict([]byte(text))
-	if err != nil {
-		t.Fatal(err)
-	}
-	d := json.NewDecoder(strings.NewReader(string(data)))
-	d.DisallowUnknownFields()
-	p := &v1.Pipeline{}
-	if err := d.Decode(p); err != nil {
-		t.Fatalf("%v\n%s", err, text)
-	}
-	ctx := context.Background()
-	p.SetDefaults(ctx)
-	if err := p.Validate(ctx); err != nil {
-		t.Fatalf("Tekton refuses it: %v\n%s", err, text)
-	}
-	return p
+	return rendered{tektontest.Pipeline(t, p.MustString()), p.MustString(), names}, c.Links
 }
 
 func anyConfig(r *rand.Rand) *config.Config {

@@ -2,7 +2,6 @@ package manifest
 
 import (
 	"bytes"
-	"flag"
 	"os"
 	"path/filepath"
 	"strings"
@@ -11,27 +10,12 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/osbs-tekton/osbs/generator/manifest/keyed"
+	"github.com/osbs-tekton/osbs/internal/golden"
 	"github.com/osbs-tekton/osbs/pkg/failure"
 	"github.com/osbs-tekton/osbs/tasks"
 )
 
-var update = flag.Bool("update", false, "write the golden files")
-
-func golden(t *testing.T, file, got string) {
-	t.Helper()
-	if *update {
-		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), got); diff != "" {
-		t.Errorf("%s (-want +got):\n%s", file, diff)
-	}
-}
+var update = golden.Flag()
 
 func TestReadAndWrite(t *testing.T) {
 	objects, err := ReadPath("testdata/order.in.yaml")
@@ -42,7 +26,7 @@ func TestReadAndWrite(t *testing.T) {
 	if err := Write(&out, objects); err != nil {
 		t.Fatal(err)
 	}
-	golden(t, "testdata/order.out.yaml", out.String())
+	golden.Check(t, *update, "testdata/order.out.yaml", out.String())
 
 	again, err := Read("again", strings.NewReader(out.String()))
 	if err != nil {
@@ -144,7 +128,7 @@ func TestWriteDir(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	golden(t, "testdata/kustomization.yaml", string(text))
+	golden.Check(t, *update, "testdata/kustomization.yaml", string(text))
 	if objects, err := ReadPath(dir); err != nil || len(objects) != 4 {
 		t.Errorf("ReadPath: %d objects, %v", len(objects), err)
 	}

@@ -1,14 +1,12 @@
 package overlay_test
 
 import (
-	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
 	"github.com/rogpeppe/go-internal/txtar"
 	"sigs.k8s.io/kustomize/kyaml/yaml"
 
@@ -18,10 +16,11 @@ import (
 	"github.com/osbs-tekton/osbs/generator/manifest"
 	"github.com/osbs-tekton/osbs/generator/overlay"
 	"github.com/osbs-tekton/osbs/generator/pipeline"
+	"github.com/osbs-tekton/osbs/internal/golden"
 	"github.com/osbs-tekton/osbs/pkg/failure"
 )
 
-var update = flag.Bool("update", false, "write the golden files")
+var update = golden.Flag()
 
 // smallChain is a chain as New makes it, of Tasks that fit on a page. With platforms, there is a build for each.
 func smallChain(tb testing.TB, platforms ...string) *chain.Chain {
@@ -102,18 +101,7 @@ func TestGolden(t *testing.T) {
 			changes, rendered := render(t, smallChain(t, platforms...), entries)
 			set(archive, "changes.txt", strings.ReplaceAll(changes, dir+"/", ""))
 			set(archive, "pipeline.yaml", rendered)
-			if *update {
-				if err := os.WriteFile(file, txtar.Format(archive), 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
-			want, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if diff := cmp.Diff(string(want), string(txtar.Format(archive))); diff != "" {
-				t.Errorf("%s (-want +got):\n%s", file, diff)
-			}
+			golden.Check(t, *update, file, string(txtar.Format(archive)))
 		})
 	}
 }

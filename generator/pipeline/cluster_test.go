@@ -23,6 +23,7 @@ import (
 	"github.com/osbs-tekton/osbs/generator/install"
 	"github.com/osbs-tekton/osbs/generator/layout"
 	"github.com/osbs-tekton/osbs/generator/pipeline"
+	"github.com/osbs-tekton/osbs/internal/tektontest"
 )
 
 // stub takes the place of every step. It says whether it sees the token of the API, looks for what the steps before it have left in the
@@ -101,7 +102,7 @@ func onCluster(t *testing.T, namespace, name, state string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	valid(t, p.MustString())
+	tektontest.Pipeline(t, p.MustString())
 	run, err := install.RunTemplate(cfg, c)
 	if err != nil {
 		t.Fatal(err)

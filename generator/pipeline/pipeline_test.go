@@ -1,9 +1,6 @@
 package pipeline_test
 
 import (
-	"context"
-	"encoding/json"
-	"flag"
 	"os"
 	"path/filepath"
 	"slices"
@@ -11,7 +8,6 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	v1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
 	"sigs.k8s.io/kustomize/kyaml/yaml"
 	kubeyaml "sigs.k8s.io/yaml"
 
@@ -20,9 +16,11 @@ import (
 	"github.com/osbs-tekton/osbs/generator/config"
 	"github.com/osbs-tekton/osbs/generator/layout"
 	"github.com/osbs-tekton/osbs/generator/pipeline"
+	"github.com/osbs-tekton/osbs/internal/golden"
+	"github.com/osbs-tekton/osbs/internal/tektontest"
 )
 
-var update = flag.Bool("update", false, "write the golden files")
+var update = golden.Flag()
 
 // maxSize is what a rendered Pipeline may take.
 const maxSize = 60_000
@@ -57,9 +55,9 @@ func TestGolden(t *testing.T) {
 				t.Fatal(err)
 			}
 			text := p.MustString()
-			golden(t, filepath.Join(dir, "pipeline.yaml"), text)
-			golden(t, filepath.Join(dir, "pods.yaml"), pods(c))
-			valid(t, text)
+			golden.Check(t, *update, filepath.Join(dir, "pipeline.yaml"), text)
+			golden.Check(t, *update, filepath.Join(dir, "pods.yaml"), pods(c))
+			tektontest.Pipeline(t, text)
 			if len(text) > maxSize {
 				t.Errorf("the Pipeline has %d bytes, more than %d", len(text), maxSize)
 			}
@@ -74,18 +72,6 @@ func read(t *testing.T, file string) []byte {
 		t.Fatal(err)
 	}
 	return data
-}
-
-func golden(t *testing.T, file, got string) {
-	t.Helper()
-	if *update {
-		if err := os.WriteFile(file, []byte(got), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if diff := cmp.Diff(string(read(t, file)), got); diff != "" {
-		t.Errorf("%s (-want +got):\n%s", file, diff)
-	}
 }
 
 // pods is what a PipelineRun has to say about the pods, as YAML.
@@ -163,27 +149,6 @@ func node(t *testing.T, v any) *yaml.RNode {
 		t.Fatal(err)
 	}
 	return yaml.NewRNode(n)
-}
-
-// valid checks a Pipeline with Tekton's own code, and returns it.
-func valid(t *testing.T, text string) *v1.Pipeline {
-	t.Helper()
-	data, err := kubeyaml.YAMLToJSONStrict([]byte(text))
-	if err != nil {
-		t.Fatal(err)
-	}
-	d := json.NewDecoder(strings.NewReader(string(data)))
-	d.DisallowUnknownFields()
-	p := &v1.Pipeline{}
-	if err := d.Decode(p); err != nil {
-		t.Fatalf("%v\n%s", err, text)
-	}
-	ctx := context.Background()
-	p.SetDefaults(ctx)
-	if err := p.Validate(ctx); err != nil {
-		t.Fatalf("Tekton refuses it: %v\n%s", err, text)
-	}
-	return p
 }
 
 func sorted(names []string) []string {

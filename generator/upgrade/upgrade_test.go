@@ -3,7 +3,6 @@ package upgrade_test
 import (
 	"bytes"
 	"context"
-	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -22,10 +21,11 @@ import (
 	"github.com/osbs-tekton/osbs/generator/overlay"
 	"github.com/osbs-tekton/osbs/generator/upgrade"
 	"github.com/osbs-tekton/osbs/generator/validate"
+	"github.com/osbs-tekton/osbs/internal/golden"
 	"github.com/osbs-tekton/osbs/pkg/failure"
 )
 
-var update = flag.Bool("update", false, "write the golden files")
+var update = golden.Flag()
 
 func parse(tb testing.TB, name string, text []byte) []*yaml.RNode {
 	tb.Helper()
@@ -46,8 +46,8 @@ func write(tb testing.TB, objects []*yaml.RNode) string {
 	return text
 }
 
-// golden runs f on the files of each archive that the pattern names, and compares what it returns with those files of the same name.
-func golden(t *testing.T, pattern string, f func(t *testing.T, file func(name string) []byte) map[string]string) {
+// archives runs f on the files of each archive that the pattern names, and compares what it returns with those files of the same name.
+func archives(t *testing.T, pattern string, f func(t *testing.T, file func(name string) []byte) map[string]string) {
 	t.Helper()
 	archives, err := filepath.Glob(pattern)
 	if err != nil || len(archives) == 0 {
@@ -85,7 +85,7 @@ func golden(t *testing.T, pattern string, f func(t *testing.T, file func(name st
 }
 
 func TestMerge(t *testing.T) {
-	golden(t, "testdata/merge-*.txtar", func(t *testing.T, file func(string) []byte) map[string]string {
+	archives(t, "testdata/merge-*.txtar", func(t *testing.T, file func(string) []byte) map[string]string {
 		t.Helper()
 		sides := map[string][]*yaml.RNode{}
 		for _, name := range []string{"base", "mine", "theirs"} {
@@ -104,7 +104,7 @@ func TestMerge(t *testing.T) {
 }
 
 func TestDiff(t *testing.T) {
-	golden(t, "testdata/diff-*.txtar", func(t *testing.T, file func(string) []byte) map[string]string {
+	archives(t, "testdata/diff-*.txtar", func(t *testing.T, file func(string) []byte) map[string]string {
 		t.Helper()
 		text, err := upgrade.Diff(parse(t, "old", file("old.yaml")), parse(t, "new", file("new.yaml")))
 		if err != nil {

@@ -2,24 +2,23 @@ package validate_test
 
 import (
 	"bytes"
-	"flag"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
 	"sigs.k8s.io/kustomize/kyaml/yaml"
 
 	"github.com/osbs-tekton/osbs/generator"
 	"github.com/osbs-tekton/osbs/generator/config"
 	"github.com/osbs-tekton/osbs/generator/manifest"
 	"github.com/osbs-tekton/osbs/generator/validate"
+	"github.com/osbs-tekton/osbs/internal/golden"
 	"github.com/osbs-tekton/osbs/pkg/failure"
 	"github.com/osbs-tekton/osbs/tasks"
 )
 
-var update = flag.Bool("update", false, "write the golden files")
+var update = golden.Flag()
 
 func read(t testing.TB, name string) []*yaml.RNode {
 	t.Helper()
@@ -102,20 +101,7 @@ func TestFaults(t *testing.T) {
 			if failure.KindOf(err) != failure.Usage {
 				t.Fatalf("kind of %v", err)
 			}
-			golden := strings.TrimSuffix(name, ".yaml") + ".txt"
-			got := err.Error() + "\n"
-			if *update {
-				if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
-			want, err := os.ReadFile(golden)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if diff := cmp.Diff(string(want), got); diff != "" {
-				t.Errorf("(-want +got):\n%s", diff)
-			}
+			golden.Check(t, *update, strings.TrimSuffix(name, ".yaml")+".txt", err.Error()+"\n")
 		})
 	}
 }

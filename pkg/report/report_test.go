@@ -3,10 +3,8 @@ package report
 import (
 	"bytes"
 	"encoding/json"
-	"flag"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -14,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/osbs-tekton/osbs/internal/golden"
 	"github.com/osbs-tekton/osbs/pkg/buildconfig"
 	"github.com/osbs-tekton/osbs/pkg/failure"
 	"github.com/osbs-tekton/osbs/pkg/logline"
@@ -22,25 +21,7 @@ import (
 	"github.com/osbs-tekton/osbs/pkg/workspace"
 )
 
-var update = flag.Bool("update", false, "write the golden files")
-
-// golden compares with a file in testdata.
-func golden(t *testing.T, name, got string) {
-	t.Helper()
-	path := filepath.Join("testdata", name)
-	if *update {
-		if err := os.WriteFile(path, []byte(got), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), got); diff != "" {
-		t.Errorf("%s differs; -update writes it (-want +got):\n%s", path, diff)
-	}
-}
+var update = golden.Flag()
 
 var began = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
@@ -92,7 +73,7 @@ func TestBuild(t *testing.T) {
 	p.Build(complete())
 	fmt.Fprintln(&out)
 	p.Build(rebuilt())
-	golden(t, "build.txt", out.String())
+	golden.Check(t, *update, filepath.Join("testdata", "build.txt"), out.String())
 }
 
 func TestBuilds(t *testing.T) {
@@ -109,7 +90,7 @@ func TestBuilds(t *testing.T) {
 	if err := p.Builds(builds, Columns()); err != nil {
 		t.Fatal(err)
 	}
-	golden(t, "builds.txt", out.String())
+	golden.Check(t, *update, filepath.Join("testdata", "builds.txt"), out.String())
 	if err := p.Builds(nil, []string{"x"}); failure.KindOf(err) != failure.Usage || !strings.Contains(err.Error(), "columns are: name, state") {
 		t.Errorf("unknown column: %v", err)
 	}
@@ -123,7 +104,7 @@ func TestBuildConfigs(t *testing.T) {
 			LastBuild: &buildconfig.LastBuild{Outcome: buildconfig.Succeeded, Ended: began}, Paused: true},
 		{Name: "new", Disabled: true},
 	})
-	golden(t, "buildconfigs.txt", out.String())
+	golden.Check(t, *update, filepath.Join("testdata", "buildconfigs.txt"), out.String())
 }
 
 func plan() *osbs.Plan {
@@ -144,7 +125,7 @@ func TestPlan(t *testing.T) {
 	p.Plan(plan())
 	fmt.Fprintln(&out)
 	p.Plan(&osbs.Plan{BuildConfig: "scratch", Tags: osbs.Tags{Unique: "none-abcde-20260301120000"}})
-	golden(t, "plan.txt", out.String())
+	golden.Check(t, *update, filepath.Join("testdata", "plan.txt"), out.String())
 }
 
 // TestPlanJSON holds the words that programs read: those of the first issue that asked for a dry run.
@@ -153,7 +134,7 @@ func TestPlanJSON(t *testing.T) {
 	if err := JSON(&out, NewPlanDocument(plan())); err != nil {
 		t.Fatal(err)
 	}
-	golden(t, "plan.json", out.String())
+	golden.Check(t, *update, filepath.Join("testdata", "plan.json"), out.String())
 	out.Reset()
 	if err := JSON(&out, NewPlanDocument(&osbs.Plan{BuildConfig: "x"})); err != nil {
 		t.Fatal(err)
@@ -213,7 +194,7 @@ func TestFollow(t *testing.T) {
 			}
 			r := rebuilt()
 			f.Show(r)
-			golden(t, c.name, out.String())
+			golden.Check(t, *update, filepath.Join("testdata", c.name), out.String())
 		})
 	}
 }
@@ -275,7 +256,7 @@ func TestEvent(t *testing.T) {
 	n := rebuilt()
 	n.State, n.Failure = osbs.New, nil
 	p.Event(osbs.Event{Build: n})
-	golden(t, "events.txt", out.String())
+	golden.Check(t, *update, filepath.Join("testdata", "events.txt"), out.String())
 }
 
 func TestReason(t *testing.T) {

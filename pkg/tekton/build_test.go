@@ -3,7 +3,6 @@ package tekton
 import (
 	"bytes"
 	"encoding/json"
-	"flag"
 	"os"
 	"path/filepath"
 	"strings"
@@ -13,10 +12,11 @@ import (
 	v1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
 	"sigs.k8s.io/yaml"
 
+	"github.com/osbs-tekton/osbs/internal/golden"
 	"github.com/osbs-tekton/osbs/pkg/osbs"
 )
 
-var update = flag.Bool("update", false, "write the golden files")
+var update = golden.Flag()
 
 // fixture reads a file of testdata/builds: a PipelineRun, then its TaskRuns.
 func fixture(t *testing.T, name string) (*v1.PipelineRun, []v1.TaskRun) {
@@ -57,20 +57,7 @@ func TestBuildOf(t *testing.T) {
 			if err := e.Encode(buildOf(run, tasks)); err != nil {
 				t.Fatal(err)
 			}
-			golden := strings.TrimSuffix(file, ".yaml") + ".json"
-			if *update {
-				if err := os.WriteFile(golden, got.Bytes(), 0o644); err != nil {
-					t.Fatal(err)
-				}
-				return
-			}
-			want, err := os.ReadFile(golden)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if diff := cmp.Diff(string(want), got.String()); diff != "" {
-				t.Errorf("(-want +got):\n%s", diff)
-			}
+			golden.Check(t, *update, strings.TrimSuffix(file, ".yaml")+".json", got.String())
 		})
 	}
 }
