@@ -4,7 +4,9 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"unicode"
 
+	"k8s.io/apimachinery/pkg/util/validation"
 	"sigs.k8s.io/kustomize/kyaml/yaml"
 
 	"github.com/osbs-tekton/osbs/generator/chain/tree"
@@ -30,7 +32,7 @@ func label(cfg *config.Config, version string, o *yaml.RNode) {
 	}
 	for _, l := range [][2]string{
 		{installation.LabelName, cfg.Name}, {installation.LabelComponent, component(cfg, o)}, {installation.LabelPartOf, installation.Product},
-		{installation.LabelManagedBy, installation.Product}, {installation.LabelVersion, version},
+		{installation.LabelManagedBy, installation.Product}, {installation.LabelVersion, versionLabel(version)},
 	} {
 		if tree.Get(metadata, "labels", l[0]) == nil && l[1] != "" {
 			annotate(o, "labels", l[0], l[1])
@@ -42,6 +44,18 @@ func label(cfg *config.Config, version string, o *yaml.RNode) {
 	for _, key := range slices.Sorted(maps.Keys(cfg.Annotations)) {
 		annotate(o, "annotations", key, cfg.Annotations[key])
 	}
+}
+
+// versionLabel is a version as the value of a label, in which not every character of a version may stand: Go's of a changed checkout end
+// with +dirty.
+func versionLabel(version string) string {
+	value := strings.Map(func(r rune) rune {
+		if r < 128 && (unicode.IsLetter(r) || unicode.IsDigit(r) || strings.ContainsRune("-_.", r)) {
+			return r
+		}
+		return '-'
+	}, version)
+	return strings.Trim(value[:min(len(value), validation.LabelValueMaxLength)], "-_.")
 }
 
 // annotate sets a label or an annotation.
