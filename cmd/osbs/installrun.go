@@ -115,7 +115,7 @@ func expected(cfg *config.Config, namespace string) (secrets []preflight.Secret,
 		who string
 	}{{cfg.GitCA, "the stages that speak to git servers"}, {cfg.RegistryCA, "the stages that speak to registries"}, {cfg.PulpCA, "the stage sync"}} {
 		if ca.Source != nil && ca.ConfigMap != "" {
-			certificates = append(certificates, preflight.Certificates{ConfigMap: ca.ConfigMap, Key: ca.Key, For: ca.who + " trust them"})
+			certificates = append(certificates, preflight.Certificates{ConfigMap: ca.ConfigMap, Key: ca.DataKey(), For: ca.who + " trust them"})
 		}
 	}
 	return secrets, certificates

@@ -21,7 +21,6 @@ const (
 	// storageWorkspace is where the build stage keeps layers between builds.
 	storageWorkspace = "storage"
 	registrySecret   = "registry-secret"
-	caKey            = "ca.crt"
 )
 
 // registrySecrets mounts the Secrets after the first beside it: a Secret has the place of its registry in registry_uri.
@@ -78,12 +77,11 @@ func caFile(name string, s *config.Source) string {
 	if s == nil {
 		return ""
 	}
-	return mounted + name + "/" + caKey
+	return mounted + name + "/" + config.CertificatesKey
 }
 
 func sourceVolume(name string, s config.Source) *yaml.Node {
-	key := firstOf(s.Key, caKey)
-	items := tree.List(tree.Map("key", key, "path", caKey))
+	items := tree.List(tree.Map("key", s.DataKey(), "path", config.CertificatesKey))
 	if s.Secret != "" {
 		return tree.Map("name", name, "secret", tree.Map("secretName", s.Secret, "items", items))
 	}

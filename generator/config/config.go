@@ -163,6 +163,12 @@ type Source struct {
 	Key string `json:"key,omitempty"`
 }
 
+// CertificatesKey is the key of certificates whose Source names none, and the name of the file in which they are mounted.
+const CertificatesKey = "ca.crt"
+
+// DataKey is the key whose value is the certificates.
+func (s Source) DataKey() string { return cmp.Or(s.Key, CertificatesKey) }
+
 // Volume is an existing volume: a claim, or an NFS share.
 type Volume struct {
 	// Claim is the name of a PersistentVolumeClaim.

@@ -138,7 +138,7 @@ var rulesByKind = map[string]rule{
 
 	"source.config_map": secretName,
 	"source.secret":     secretName,
-	"source.key":        with(dataKey, unset("ca.crt")),
+	"source.key":        with(dataKey, unset(CertificatesKey)),
 
 	"volume.claim":     secretName,
 	"nfsvolume.server": {pattern: `^[^\s/]+$`, longest: 253, accepted: "accepted is the name or address of a server", examples: []any{"nfs.example.com"}},

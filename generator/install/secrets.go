@@ -49,8 +49,8 @@ func Secrets(cfg *config.Config) []Secret {
 		who  string
 	}{{cfg.GitCA, "clone, prepare and push"}, {cfg.RegistryCA, "the stages that speak to registries"}, {cfg.PulpCA, "sync"}} {
 		if source.from != nil && source.from.Secret != "" {
-			out = append(out, Secret{Name: source.from.Secret, Types: []string{"Opaque"}, Keys: source.from.Key, For: source.who + ": certificates to trust",
-				keys: []string{source.from.Key}})
+			out = append(out, Secret{Name: source.from.Secret, Types: []string{"Opaque"}, Keys: source.from.DataKey(), For: source.who + ": certificates to trust",
+				keys: []string{source.from.DataKey()}})
 		}
 	}
 	if Rebuilds(cfg) {
