@@ -89,6 +89,7 @@ func (s Spec) Execute(ctx context.Context, args []string, getenv func(string) st
 		results.message(out.Message)
 	}
 	f.terminate(out)
+	logUsage(log)
 	return out.code()
 }
 
