@@ -42,7 +42,7 @@ func Supervise(ctx context.Context, s Settings) error {
 	return errors.Join(err, v.stop("kubelet", syscall.SIGTERM), v.stop("etcd", syscall.SIGTERM))
 }
 
-// handler knows GET /status, and POST /start/NAME, /stop/NAME, /kill/NAME.
+// handler knows GET /status, and POST /start/NAME, /stop/NAME, /kill/NAME, /hold/NAME, /go-on/NAME.
 func (v *supervisor) handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /status", func(w http.ResponseWriter, _ *http.Request) {
@@ -56,6 +56,12 @@ func (v *supervisor) handler() http.Handler {
 	})
 	mux.HandleFunc("POST /kill/{name}", func(w http.ResponseWriter, r *http.Request) {
 		answer(w, v.stop(r.PathValue("name"), syscall.SIGKILL))
+	})
+	mux.HandleFunc("POST /hold/{name}", func(w http.ResponseWriter, r *http.Request) {
+		answer(w, v.signal(r.PathValue("name"), syscall.SIGSTOP))
+	})
+	mux.HandleFunc("POST /go-on/{name}", func(w http.ResponseWriter, r *http.Request) {
+		answer(w, v.signal(r.PathValue("name"), syscall.SIGCONT))
 	})
 	return mux
 }
@@ -90,6 +96,16 @@ func (c *Control) Stop(ctx context.Context, components ...string) error {
 // Kill ends components without asking.
 func (c *Control) Kill(ctx context.Context, components ...string) error {
 	return c.each(ctx, "kill", components)
+}
+
+// Hold has components stand still: they accept connections, and answer none.
+func (c *Control) Hold(ctx context.Context, components ...string) error {
+	return c.each(ctx, "hold", components)
+}
+
+// GoOn has components go on that were held.
+func (c *Control) GoOn(ctx context.Context, components ...string) error {
+	return c.each(ctx, "go-on", components)
 }
 
 // Status is what each component that was started does.

@@ -117,6 +117,7 @@ func (v *supervisor) stop(name string, signal syscall.Signal) error {
 	if !ok || d.gone() {
 		return nil
 	}
+	_ = d.cmd.Process.Signal(syscall.SIGCONT) // one that is held hears of nothing else
 	for _, s := range []syscall.Signal{signal, syscall.SIGKILL} {
 		_ = d.cmd.Process.Signal(s)
 		select {
@@ -126,6 +127,17 @@ func (v *supervisor) stop(name string, signal syscall.Signal) error {
 		}
 	}
 	return fmt.Errorf("%s does not end", name)
+}
+
+// signal sends a signal to a component that runs.
+func (v *supervisor) signal(name string, signal syscall.Signal) error {
+	v.mu.Lock()
+	d, ok := v.running[name]
+	v.mu.Unlock()
+	if !ok || d.gone() {
+		return fmt.Errorf("%s does not run", name)
+	}
+	return d.cmd.Process.Signal(signal)
 }
 
 func (d *daemon) gone() bool {

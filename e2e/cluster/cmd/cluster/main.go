@@ -26,6 +26,7 @@ const usage = `usage: cluster VERB [ARGUMENT ...]
   run COMMAND [ARGUMENT ...]      a command inside the cluster's namespaces
   env                             the file with addresses and credentials, for a shell
   start|stop|kill COMPONENT ...   for tests of faults: one of the daemons that status names
+  hold|go-on COMPONENT ...        the same, for one that accepts connections and answers none
   logs COMPONENT                  what a daemon said
   publish [-o FILE] [NAME ...]    build step images with ko into the cluster's registry, and write their references
   test                            try a pod, a claim, a PipelineRun, an EventListener, an import
@@ -101,6 +102,12 @@ func verbs() map[string]func(context.Context, *instance.Instance, []string) erro
 		},
 		"kill": func(ctx context.Context, i *instance.Instance, names []string) error {
 			return i.Control().Kill(ctx, names...)
+		},
+		"hold": func(ctx context.Context, i *instance.Instance, names []string) error {
+			return i.Control().Hold(ctx, names...)
+		},
+		"go-on": func(ctx context.Context, i *instance.Instance, names []string) error {
+			return i.Control().GoOn(ctx, names...)
 		},
 	}
 }
