@@ -87,8 +87,8 @@ func (c *containerLog) stream(ctx context.Context, follow bool) error {
 		options.SinceTime = &metav1.Time{Time: since.Truncate(time.Second)}
 	}
 	body, err := c.instance.conf.Kubernetes.CoreV1().Pods(c.instance.conf.Namespace).GetLogs(c.pod, options).Stream(ctx)
-	if apierrors.IsNotFound(err) {
-		return errGone
+	if apierrors.IsNotFound(err) { // a kubelet that has just started does not know its pods yet; whether this one is gone, the next look at it tells
+		return retry.Temporary(classify("reading the log of pod "+c.pod, err))
 	}
 	if err != nil {
 		return classify("reading the log of pod "+c.pod, err)

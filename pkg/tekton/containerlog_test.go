@@ -25,14 +25,20 @@ type kubelet struct {
 	breaks []int
 	// fails is how often the pod cannot be read.
 	fails int
-	gone  bool
-	since []string
+	// unknown is how often the kubelet does not know a pod that there is, as one that has just started.
+	unknown int
+	gone    bool
+	since   []string
 }
 
 func (k *kubelet) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.gone {
+	forgotten := k.unknown > 0 && strings.HasSuffix(r.URL.Path, "/log")
+	if forgotten {
+		k.unknown--
+	}
+	if k.gone || forgotten {
 		w.Header().Set("Content-Type", "application/json")
 		w.WriteHeader(http.StatusNotFound)
 		fmt.Fprint(w, `{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"NotFound","code":404,"message":"pods \"p\" not found"}`)
@@ -90,7 +96,7 @@ func (k *kubelet) instance(t *testing.T) *Instance {
 func TestContainerLogLosesAndRepeatsNothing(t *testing.T) {
 	for seed := range uint64(8) {
 		random := rand.New(rand.NewPCG(seed, 1))
-		k := &kubelet{fails: 1}
+		k := &kubelet{fails: 1, unknown: 2}
 		at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 		var want []string
 		for n := range 200 {
