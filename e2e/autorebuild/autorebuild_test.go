@@ -29,7 +29,7 @@ func TestOneChangeOneBuild(t *testing.T) {
 	s.exactly(0)
 	s.move("base", 2)
 	s.expect(1, time.Minute)
-	list, err := s.all.Resource(pipelineRuns).Namespace(s.namespace).List(t.Context(), metav1.ListOptions{LabelSelector: event.LabelBuildConfig + "=app"})
+	list, err := s.all.Resource(pipelineRuns).Namespace(s.Name).List(t.Context(), metav1.ListOptions{LabelSelector: event.LabelBuildConfig + "=app"})
 	s.must(err)
 	if len(list.Items) != 1 {
 		t.Fatalf("%d PipelineRuns of app", len(list.Items))
@@ -110,7 +110,7 @@ func TestEventListenerDies(t *testing.T) {
 	for _, at := range []int{n / 6, n / 3} {
 		s.until("it works", 5*time.Minute, func() bool { return len(s.runs()) >= at })
 		zero := int64(0)
-		s.must(s.kube.CoreV1().Pods(s.namespace).DeleteCollection(t.Context(), metav1.DeleteOptions{GracePeriodSeconds: &zero}, metav1.ListOptions{LabelSelector: listenerPods}))
+		s.must(s.Kube.CoreV1().Pods(s.Name).DeleteCollection(t.Context(), metav1.DeleteOptions{GracePeriodSeconds: &zero}, metav1.ListOptions{LabelSelector: listenerPods}))
 	}
 	s.expect(n, 5*time.Minute)
 	s.quiet(10 * time.Second)

@@ -42,7 +42,7 @@ func (s *site) post(r *http.Request) {
 // replay sends the event again of which the build config's PipelineRun came.
 func (s *site) replay(config string) {
 	s.t.Helper()
-	list, err := s.all.Resource(pipelineRuns).Namespace(s.namespace).List(s.t.Context(), metav1.ListOptions{LabelSelector: event.LabelBuildConfig + "=" + config})
+	list, err := s.all.Resource(pipelineRuns).Namespace(s.Name).List(s.t.Context(), metav1.ListOptions{LabelSelector: event.LabelBuildConfig + "=" + config})
 	s.must(err)
 	bc := &buildconfig.BuildConfig{Name: config, GitURL: "https://git.example.com/" + config, GitBranch: "main"}
 	item := rebuild.Item{
@@ -57,7 +57,7 @@ func (s *site) replay(config string) {
 // freeLead takes the lead from a watcher that was killed, so that the next need not wait for it.
 func (s *site) freeLead() {
 	s.t.Helper()
-	leases := s.kube.CoordinationV1().Leases(s.namespace)
+	leases := s.Kube.CoordinationV1().Leases(s.Name)
 	if err := leases.Delete(s.t.Context(), "osbs-imagewatch", metav1.DeleteOptions{}); err != nil {
 		s.t.Log(err)
 	}

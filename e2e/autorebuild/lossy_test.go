@@ -72,7 +72,7 @@ func (l *lossy) create(e event.Event) {
 	run.SetName(e.PipelineRunName)
 	run.SetLabels(map[string]string{event.LabelBuildConfig: e.BuildConfig, event.LabelAutorebuild: "true"})
 	run.SetAnnotations(map[string]string{event.AnnotationBaseDigest: e.BaseDigest, event.AnnotationReasons: e.Reasons})
-	_, err := l.site.all.Resource(pipelineRuns).Namespace(l.site.namespace).Create(l.site.t.Context(), run, metav1.CreateOptions{})
+	_, err := l.site.all.Resource(pipelineRuns).Namespace(l.site.Name).Create(l.site.t.Context(), run, metav1.CreateOptions{})
 	if err != nil && !apierrors.IsAlreadyExists(err) && l.site.t.Context().Err() == nil {
 		l.site.t.Error(err)
 	}

@@ -18,7 +18,6 @@ import (
 
 	imagev1 "github.com/openshift/api/image/v1"
 	imageclient "github.com/openshift/client-go/image/clientset/versioned"
-	authenticationv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -27,24 +26,18 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/dynamic"
-	"k8s.io/client-go/kubernetes"
-	"k8s.io/client-go/rest"
-	"k8s.io/client-go/tools/clientcmd"
-	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 	"sigs.k8s.io/yaml"
 
+	"github.com/osbs-tekton/osbs/e2e/testbed"
 	"github.com/osbs-tekton/osbs/pkg/buildconfig"
 	"github.com/osbs-tekton/osbs/pkg/buildconfig/configmap"
-	"github.com/osbs-tekton/osbs/pkg/cluster"
 	"github.com/osbs-tekton/osbs/pkg/event"
 )
 
 // site is a namespace with what pipelines/chained.yaml has for autorebuilds, but for the watcher's Deployment: the tests run it.
 type site struct {
+	*testbed.Namespace
 	t         *testing.T
-	namespace string
-	admin     *rest.Config
-	kube      kubernetes.Interface
 	image     imageclient.Interface
 	all       dynamic.Interface
 	token     []byte
@@ -63,37 +56,20 @@ var (
 // newSite makes a namespace. Without listener there is no EventListener, for tests that have their own.
 func newSite(t *testing.T, listener bool) *site {
 	t.Helper()
-	found, err := cluster.Find(cluster.Options{})
-	if err != nil {
-		t.Fatalf("these tests need a cluster: %v", err)
-	}
-	config := rest.CopyConfig(found.REST)
-	config.QPS, config.Burst = 200, 400
-	s := &site{t: t, namespace: fmt.Sprintf("autorebuild-%08x", rand.Uint32()), admin: config, token: []byte(fmt.Sprintf("%032x", rand.Uint64()))}
-	s.kube, err = kubernetes.NewForConfig(config)
+	s := &site{Namespace: testbed.NewNamespace(t, "autorebuild", nil), t: t, token: []byte(fmt.Sprintf("%032x", rand.Uint64()))}
+	var err error
+	s.image, err = imageclient.NewForConfig(s.Admin)
 	s.must(err)
-	s.image, err = imageclient.NewForConfig(config)
+	s.all, err = dynamic.NewForConfig(s.Admin)
 	s.must(err)
-	s.all, err = dynamic.NewForConfig(config)
-	s.must(err)
-	ctx := t.Context()
-	_, err = s.kube.CoreV1().Namespaces().Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: s.namespace}}, metav1.CreateOptions{})
-	s.must(err)
-	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
-		defer cancel()
-		if err := s.kube.CoreV1().Namespaces().Delete(ctx, s.namespace, metav1.DeleteOptions{}); err != nil {
-			t.Error(err)
-		}
-	})
 	s.tokenFile = filepath.Join(t.TempDir(), "token")
 	s.must(os.WriteFile(s.tokenFile, s.token, 0o600))
-	_, err = s.kube.CoreV1().Secrets(s.namespace).Create(ctx, &corev1.Secret{
+	_, err = s.Kube.CoreV1().Secrets(s.Name).Create(t.Context(), &corev1.Secret{
 		ObjectMeta: metav1.ObjectMeta{Name: "osbs-webhook"}, Data: map[string][]byte{"token": s.token},
 	}, metav1.CreateOptions{})
 	s.must(err)
 	s.apply(listener)
-	s.login("osbs-imagewatch")
+	s.kubeconfig = s.Login(t, "osbs-imagewatch")
 	if listener {
 		s.listen()
 	}
@@ -110,17 +86,7 @@ func (s *site) must(err error) {
 // until waits until ok says so.
 func (s *site) until(what string, limit time.Duration, ok func() bool) {
 	s.t.Helper()
-	deadline := time.Now().Add(limit)
-	for !ok() {
-		if time.Now().After(deadline) {
-			s.t.Fatalf("%s: not after %s", what, limit)
-		}
-		select {
-		case <-time.After(100 * time.Millisecond):
-		case <-s.t.Context().Done():
-			s.t.Fatal(s.t.Context().Err())
-		}
-	}
+	testbed.Until(s.t, what, limit, func(context.Context) (bool, error) { return ok(), nil })
 }
 
 // apply makes the objects of the rendering that autorebuilds need.
@@ -152,7 +118,7 @@ func (s *site) apply(listener bool) {
 		case "RoleBinding":
 			s.inNamespace(object)
 		}
-		_, err := s.all.Resource(resource).Namespace(s.namespace).Create(s.t.Context(), object, metav1.CreateOptions{})
+		_, err := s.all.Resource(resource).Namespace(s.Name).Create(s.t.Context(), object, metav1.CreateOptions{})
 		s.must(err)
 	}
 }
@@ -176,56 +142,40 @@ func (s *site) inNamespace(binding *unstructured.Unstructured) {
 	s.must(err)
 	for _, subject := range subjects {
 		if m, ok := subject.(map[string]any); ok {
-			m["namespace"] = s.namespace
+			m["namespace"] = s.Name
 		}
 	}
 	s.must(unstructured.SetNestedSlice(binding.Object, subjects, "subjects"))
-}
-
-// login makes a kubeconfig with the rights of a service account.
-func (s *site) login(account string) {
-	s.t.Helper()
-	answer, err := s.kube.CoreV1().ServiceAccounts(s.namespace).CreateToken(s.t.Context(), account, &authenticationv1.TokenRequest{}, metav1.CreateOptions{})
-	s.must(err)
-	config := clientcmdapi.NewConfig()
-	config.Clusters["it"] = &clientcmdapi.Cluster{
-		Server: s.admin.Host, CertificateAuthority: s.admin.CAFile, CertificateAuthorityData: s.admin.CAData, InsecureSkipTLSVerify: s.admin.Insecure,
-	}
-	config.AuthInfos["it"] = &clientcmdapi.AuthInfo{Token: answer.Status.Token}
-	config.Contexts["it"] = &clientcmdapi.Context{Cluster: "it", AuthInfo: "it", Namespace: s.namespace}
-	config.CurrentContext = "it"
-	s.kubeconfig = filepath.Join(s.t.TempDir(), "kubeconfig")
-	s.must(clientcmd.WriteToFile(*config, s.kubeconfig))
 }
 
 // listen gives the EventListener the one right that no Role of a namespace can give, and waits until it is ready.
 func (s *site) listen() {
 	s.t.Helper()
 	ctx := s.t.Context()
-	name := s.namespace
-	_, err := s.kube.RbacV1().ClusterRoles().Create(ctx, &rbacv1.ClusterRole{
+	name := s.Name
+	_, err := s.Kube.RbacV1().ClusterRoles().Create(ctx, &rbacv1.ClusterRole{
 		ObjectMeta: metav1.ObjectMeta{Name: name},
 		Rules:      []rbacv1.PolicyRule{{APIGroups: []string{triggers.Group}, Resources: []string{"clusterinterceptors", "clustertriggerbindings"}, Verbs: []string{"get", "list", "watch"}}},
 	}, metav1.CreateOptions{})
 	s.must(err)
-	_, err = s.kube.RbacV1().ClusterRoleBindings().Create(ctx, &rbacv1.ClusterRoleBinding{
+	_, err = s.Kube.RbacV1().ClusterRoleBindings().Create(ctx, &rbacv1.ClusterRoleBinding{
 		ObjectMeta: metav1.ObjectMeta{Name: name}, RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: name},
-		Subjects: []rbacv1.Subject{{Kind: "ServiceAccount", Name: "osbs-trigger", Namespace: s.namespace}},
+		Subjects: []rbacv1.Subject{{Kind: "ServiceAccount", Name: "osbs-trigger", Namespace: s.Name}},
 	}, metav1.CreateOptions{})
 	s.must(err)
 	s.t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
 		defer cancel()
-		if err := s.kube.RbacV1().ClusterRoleBindings().Delete(ctx, name, metav1.DeleteOptions{}); err != nil {
+		if err := s.Kube.RbacV1().ClusterRoleBindings().Delete(ctx, name, metav1.DeleteOptions{}); err != nil {
 			s.t.Error(err)
 		}
-		if err := s.kube.RbacV1().ClusterRoles().Delete(ctx, name, metav1.DeleteOptions{}); err != nil {
+		if err := s.Kube.RbacV1().ClusterRoles().Delete(ctx, name, metav1.DeleteOptions{}); err != nil {
 			s.t.Error(err)
 		}
 	})
 	s.ready()
 	s.until("the EventListener has a Service", time.Minute, func() bool {
-		service, err := s.kube.CoreV1().Services(s.namespace).Get(ctx, "el-osbs", metav1.GetOptions{})
+		service, err := s.Kube.CoreV1().Services(s.Name).Get(ctx, "el-osbs", metav1.GetOptions{})
 		if err != nil {
 			return false
 		}
@@ -238,7 +188,7 @@ func (s *site) listen() {
 func (s *site) ready() {
 	s.t.Helper()
 	s.until("the EventListener is ready", 5*time.Minute, func() bool {
-		d, err := s.kube.AppsV1().Deployments(s.namespace).Get(s.t.Context(), "el-osbs", metav1.GetOptions{})
+		d, err := s.Kube.AppsV1().Deployments(s.Name).Get(s.t.Context(), "el-osbs", metav1.GetOptions{})
 		return err == nil && d.Status.ReadyReplicas > 0 && d.Status.ObservedGeneration == d.Generation
 	})
 }
@@ -251,9 +201,9 @@ func (s *site) scale(replicas int) {
 	s.t.Helper()
 	ctx := s.t.Context()
 	patch := []byte(`{"spec":{"resources":{"kubernetesResource":{"replicas":null}}}}`)
-	_, err := s.all.Resource(triggers.WithResource("eventlisteners")).Namespace(s.namespace).Patch(ctx, "osbs", types.MergePatchType, patch, metav1.PatchOptions{})
+	_, err := s.all.Resource(triggers.WithResource("eventlisteners")).Namespace(s.Name).Patch(ctx, "osbs", types.MergePatchType, patch, metav1.PatchOptions{})
 	s.must(err)
-	deployments := s.kube.AppsV1().Deployments(s.namespace)
+	deployments := s.Kube.AppsV1().Deployments(s.Name)
 	_, err = deployments.Patch(ctx, "el-osbs", types.MergePatchType, fmt.Appendf(nil, `{"spec":{"replicas":%d}}`, replicas), metav1.PatchOptions{})
 	s.must(err)
 	s.until("the EventListener is scaled", 5*time.Minute, func() bool {
@@ -261,7 +211,7 @@ func (s *site) scale(replicas int) {
 		if err != nil || d.Status.ReadyReplicas != int32(replicas) {
 			return false
 		}
-		pods, err := s.kube.CoreV1().Pods(s.namespace).List(ctx, metav1.ListOptions{LabelSelector: listenerPods})
+		pods, err := s.Kube.CoreV1().Pods(s.Name).List(ctx, metav1.ListOptions{LabelSelector: listenerPods})
 		return err == nil && len(pods.Items) == replicas // one that is ending still works
 	})
 }
@@ -273,7 +223,7 @@ func digest(n int) string { return fmt.Sprintf("sha256:%064x", n) }
 func (s *site) move(base string, n int) {
 	s.t.Helper()
 	ctx := s.t.Context()
-	streams := s.image.ImageV1().ImageStreams(s.namespace)
+	streams := s.image.ImageV1().ImageStreams(s.Name)
 	for {
 		stream, err := streams.Get(ctx, base, metav1.GetOptions{})
 		if apierrors.IsNotFound(err) {
@@ -307,7 +257,7 @@ func (s *site) config(name string, bases ...string) {
 	}
 	cm, err := configmap.To(bc)
 	s.must(err)
-	_, err = s.kube.CoreV1().ConfigMaps(s.namespace).Create(s.t.Context(), cm, metav1.CreateOptions{})
+	_, err = s.Kube.CoreV1().ConfigMaps(s.Name).Create(s.t.Context(), cm, metav1.CreateOptions{})
 	s.must(err)
 }
 
@@ -322,7 +272,7 @@ func (s *site) configs(n int, base string) {
 // tried is the digest that the build config's first trigger has last seen.
 func (s *site) tried(name string) string {
 	s.t.Helper()
-	cm, err := s.kube.CoreV1().ConfigMaps(s.namespace).Get(s.t.Context(), name, metav1.GetOptions{})
+	cm, err := s.Kube.CoreV1().ConfigMaps(s.Name).Get(s.t.Context(), name, metav1.GetOptions{})
 	s.must(err)
 	bc, err := configmap.From(cm)
 	s.must(err)
@@ -332,7 +282,7 @@ func (s *site) tried(name string) string {
 // runs are the PipelineRuns, by the build config and the digests that they are made from.
 func (s *site) runs() map[string]int {
 	s.t.Helper()
-	list, err := s.all.Resource(pipelineRuns).Namespace(s.namespace).List(s.t.Context(), metav1.ListOptions{})
+	list, err := s.all.Resource(pipelineRuns).Namespace(s.Name).List(s.t.Context(), metav1.ListOptions{})
 	s.must(err)
 	out := map[string]int{}
 	for _, run := range list.Items {
@@ -394,11 +344,11 @@ func (s *site) watch(args ...string) (kill func()) {
 
 func (s *site) command(args ...string) (*exec.Cmd, *bytes.Buffer) {
 	args = append([]string{
-		"-kubeconfig=" + s.kubeconfig, "-namespace=" + s.namespace, "-event-listener-url=" + s.url, "-token-file=" + s.tokenFile, "-listen=127.0.0.1:0",
+		"-kubeconfig=" + s.kubeconfig, "-namespace=" + s.Name, "-event-listener-url=" + s.url, "-token-file=" + s.tokenFile, "-listen=127.0.0.1:0",
 		"-max-concurrent=0", "-rate=0", "-confirm-timeout=5s", "-scheduled-imports=false",
 	}, args...)
 	log := &bytes.Buffer{}
-	c := exec.CommandContext(s.t.Context(), os.Getenv(imagewatch), args...)
+	c := exec.CommandContext(s.t.Context(), testbed.Imagewatch().Path(s.t), args...)
 	c.Stderr = log
 	return c, log
 }

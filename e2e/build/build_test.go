@@ -68,7 +68,7 @@ func (s *site) checkResults(got values, r *repository, baseDigest string) {
 // checkState compares the build config and the lock with what a build's results say.
 func (s *site) checkState(got values, holder, baseDigest string) {
 	s.t.Helper()
-	stored, err := s.kube.CoreV1().ConfigMaps(s.name).Get(s.t.Context(), got["BUILD_CONFIG"], metav1.GetOptions{})
+	stored, err := s.Kube.CoreV1().ConfigMaps(s.Name).Get(s.t.Context(), got["BUILD_CONFIG"], metav1.GetOptions{})
 	s.must(err)
 	config, err := configmap.From(stored)
 	s.must(err)
@@ -78,7 +78,7 @@ func (s *site) checkState(got values, holder, baseDigest string) {
 	if len(config.Triggers) != 1 || !strings.HasSuffix(config.Triggers[0].LastTriggeredImage, baseDigest) || !strings.HasSuffix(config.Triggers[0].LastBuiltImage, baseDigest) {
 		s.t.Errorf("the build config has the triggers %+v, want %s", config.Triggers, baseDigest)
 	}
-	lease, err := s.kube.CoordinationV1().Leases(s.name).Get(s.t.Context(), got["BUILD_CONFIG"], metav1.GetOptions{})
+	lease, err := s.Kube.CoordinationV1().Leases(s.Name).Get(s.t.Context(), got["BUILD_CONFIG"], metav1.GetOptions{})
 	s.must(err)
 	if lease.Spec.HolderIdentity == nil || *lease.Spec.HolderIdentity != holder {
 		s.t.Errorf("the lock is held by %v, want %s", lease.Spec.HolderIdentity, holder)
@@ -88,7 +88,7 @@ func (s *site) checkState(got values, holder, baseDigest string) {
 // checkStream compares the ImageStream of a build with its results.
 func (s *site) checkStream(got values) {
 	s.t.Helper()
-	streams, err := s.image.ImageV1().ImageStreams(s.name).List(s.t.Context(), metav1.ListOptions{})
+	streams, err := s.image.ImageV1().ImageStreams(s.Name).List(s.t.Context(), metav1.ListOptions{})
 	s.must(err)
 	for _, stream := range streams.Items {
 		for _, tag := range stream.Status.Tags {
@@ -110,10 +110,10 @@ func (s *site) runImage(reference string) string {
 			Containers: []corev1.Container{{Name: "image", Image: reference}},
 		},
 	}
-	_, err := s.kube.CoreV1().Pods(s.name).Create(s.t.Context(), pod, metav1.CreateOptions{})
+	_, err := s.Kube.CoreV1().Pods(s.Name).Create(s.t.Context(), pod, metav1.CreateOptions{})
 	s.must(err)
 	s.until("the pod of the image", 2*time.Minute, func(ctx context.Context) (bool, error) {
-		p, err := s.kube.CoreV1().Pods(s.name).Get(ctx, pod.Name, metav1.GetOptions{})
+		p, err := s.Kube.CoreV1().Pods(s.Name).Get(ctx, pod.Name, metav1.GetOptions{})
 		return err == nil && (p.Status.Phase == corev1.PodSucceeded || p.Status.Phase == corev1.PodFailed), err
 	})
 	return s.containerLog(pod.Name, "image")

@@ -4,27 +4,36 @@ package build
 
 import (
 	"encoding/json"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
 	v1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/yaml"
 
+	"github.com/osbs-tekton/osbs/e2e/testbed"
 	"github.com/osbs-tekton/osbs/pkg/failure"
 )
 
 // osbs runs the program on the instance that is the test's namespace.
 func (s *site) osbs(args ...string) (stdout, stderr string, code int) {
 	s.t.Helper()
-	config := s.file("osbs.conf", "[general]\n\n[cluster]\nnamespace = "+s.name+"\n")
-	return s.execute([]string{"NO_COLOR=1"}, variable(s.t, programVariable), append([]string{"--config", config, "-i", "cluster"}, args...)...)
+	return s.execute([]string{"NO_COLOR=1"}, testbed.Osbs().Path(s.t), append([]string{"--config", s.conf(), "-i", "cluster"}, args...)...)
+}
+
+// conf is an osbs.conf that names the test's namespace.
+func (s *site) conf() string {
+	s.t.Helper()
+	return s.file("osbs.conf", "[general]\n\n[cluster]\nnamespace = "+s.Name+"\n")
 }
 
 // runNames are all PipelineRuns, the oldest first.
 func (s *site) runNames() []string {
 	s.t.Helper()
-	list, err := s.runs.TektonV1().PipelineRuns(s.name).List(s.t.Context(), metav1.ListOptions{})
+	list, err := s.runs.TektonV1().PipelineRuns(s.Name).List(s.t.Context(), metav1.ListOptions{})
 	s.must(err)
 	runs := list.Items
 	slices.SortFunc(runs, func(a, b v1.PipelineRun) int { return a.CreationTimestamp.Compare(b.CreationTimestamp.Time) })
@@ -104,7 +113,7 @@ func TestTknStartsABuildAndFollowsIt(t *testing.T) {
 	base, _ := s.base("base")
 	repository := s.newRepository("app", map[string]string{"Dockerfile": s.dockerfile(base, `RUN ["sh", "-c", "echo said-by-the-dockerfile"]`)})
 	pod := s.file("pod.yaml", "hostUsers: false\nsecurityContext: {fsGroup: 65532}\n")
-	out := s.command(nil, "tkn", "--namespace", s.name, "pipeline", "start", "osbs", "--serviceaccount", "osbs", "--pod-template", pod,
+	out := s.command(nil, "tkn", "--namespace", s.Name, "pipeline", "start", "osbs", "--serviceaccount", "osbs", "--pod-template", pod,
 		"--use-param-defaults", "--skip-optional-workspace", "--param", "git-url="+repository.url, "--param", "git-branch=main", "--showlog")
 	run := s.runNames()[0]
 	got := s.succeeded(run)
@@ -113,5 +122,35 @@ func TestTknStartsABuildAndFollowsIt(t *testing.T) {
 	}
 	if !strings.Contains(out, "said-by-the-dockerfile") {
 		t.Errorf("tkn does not show what the Dockerfile said:\n%s", out)
+	}
+}
+
+func TestKubectlCreatesTheSample(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, settings{})
+	base, _ := s.base("base")
+	repository := s.newRepository("app", map[string]string{"Dockerfile": s.dockerfile(base, "COPY Dockerfile /")})
+	text, err := yaml.Marshal(s.newRun(values{"git-url": repository.url, "git-branch": "main"}))
+	s.must(err)
+	name := strings.TrimSpace(s.kubectl("create", "-f", s.file("filled.yaml", string(text)), "-o", "name"))
+	got := s.succeeded(strings.TrimPrefix(name, "pipelinerun.tekton.dev/"))
+	if want := s.digest(got["IMAGE_URL"]); got["IMAGE_DIGEST"] != want {
+		t.Errorf("IMAGE_DIGEST is %q, the registry has %q", got["IMAGE_DIGEST"], want)
+	}
+}
+
+// Tkn finds the program on the PATH under the name tkn-osbs, and it works as its command.
+func TestOsbsIsACommandOfTkn(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, settings{})
+	s.must(os.Symlink(testbed.Osbs().Path(t), filepath.Join(s.dir, "tkn-osbs")))
+	env := []string{"PATH=" + s.dir + ":" + os.Getenv("PATH"), "NO_COLOR=1"}
+	out := s.command(env, "tkn", "osbs", "--config", s.conf(), "-i", "cluster", "list-build-configs", "--output", "json")
+	if strings.TrimSpace(out) != "[]" {
+		t.Errorf("tkn osbs list-build-configs says %s", out)
+	}
+	_, stderr, code := s.execute(env, "tkn", "osbs", "--config", s.conf(), "-i", "cluster", "get-build", "no-such-build")
+	if code == 0 || !strings.Contains(stderr, "no-such-build") {
+		t.Errorf("tkn osbs get-build ends with %d: %s", code, stderr)
 	}
 }

@@ -11,6 +11,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/osbs-tekton/osbs/e2e/testbed"
 	"github.com/osbs-tekton/osbs/pkg/failure"
 )
 
@@ -22,7 +23,7 @@ func TestAScratchBuildOnlyPushesItsUniqueTag(t *testing.T) {
 	if tags := s.tags("app"); len(tags) != 1 || tags[0] != got["TAGS"] {
 		t.Errorf("the registry has the tags %q, TAGS is %q", tags, got["TAGS"])
 	}
-	streams, err := s.image.ImageV1().ImageStreams(s.name).List(t.Context(), metav1.ListOptions{})
+	streams, err := s.image.ImageV1().ImageStreams(s.Name).List(t.Context(), metav1.ListOptions{})
 	s.must(err)
 	if len(streams.Items) != 0 {
 		t.Errorf("a scratch build makes an ImageStream: %+v", streams.Items)
@@ -50,9 +51,9 @@ func TestStagesOfADockerfileAreBuiltOnSeveralPrivateBases(t *testing.T) {
 
 func TestARepositoryIsClonedOverSSH(t *testing.T) {
 	s := newSite(t, settings{config: "git_secret: git-ssh\n"})
-	key, err := os.ReadFile(variable(t, "OSBS_E2E_GIT_SSH_KEY"))
+	key, err := os.ReadFile(testbed.Variable(t, "OSBS_E2E_GIT_SSH_KEY"))
 	s.must(err)
-	hosts, err := os.ReadFile(variable(t, "OSBS_E2E_GIT_KNOWN_HOSTS"))
+	hosts, err := os.ReadFile(testbed.Variable(t, "OSBS_E2E_GIT_KNOWN_HOSTS"))
 	s.must(err)
 	s.secret("git-ssh", corev1.SecretTypeSSHAuth, map[string]string{corev1.SSHAuthPrivateKey: string(key), "known_hosts": string(hosts)})
 	base, _ := s.base("base")
@@ -70,10 +71,10 @@ func TestAPushThatIsRefusedFailsTheBuildAndNamesTheRegistry(t *testing.T) {
 	run := s.start(values{"git-url": repository.url, "git-branch": "main"})
 	s.reached(run, "build")
 	// The bases are read by now: what push reads is wrong.
-	s.must(s.kube.CoreV1().Secrets(s.name).Delete(t.Context(), "osbs-registry", metav1.DeleteOptions{}))
+	s.must(s.Kube.CoreV1().Secrets(s.Name).Delete(t.Context(), "osbs-registry", metav1.DeleteOptions{}))
 	s.registrySecret("osbs-registry", "wrong")
 	s.failed(run)
-	if f := s.fault(run); f.stage != "push" || f.kind != failure.Unauthorized || !strings.Contains(f.message, variable(t, "OSBS_E2E_REGISTRY")) {
+	if f := s.fault(run); f.stage != "push" || f.kind != failure.Unauthorized || !strings.Contains(f.message, testbed.Variable(t, "OSBS_E2E_REGISTRY")) {
 		t.Errorf("the TaskRun says of the failure: %+v", f)
 	}
 	if tags := s.tags("base"); !slices.Equal(tags, []string{"1"}) {

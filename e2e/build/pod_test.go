@@ -10,6 +10,8 @@ import (
 	v1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/osbs-tekton/osbs/e2e/testbed"
 )
 
 // tokenDir is where the API server's admission mounts a token.
@@ -58,7 +60,7 @@ const lookForToken = `
 func TestInsertedTasksRunAndOnlyLockAndImportHaveAToken(t *testing.T) {
 	for _, layout := range []string{"fused", "chained"} {
 		t.Run(layout, func(t *testing.T) {
-			s := newSite(t, settings{layout: layout, overlay: strings.ReplaceAll(lookForToken, "BUSYBOX", variable(t, "OSBS_E2E_BUSYBOX_IMAGE"))})
+			s := newSite(t, settings{layout: layout, overlay: strings.ReplaceAll(lookForToken, "BUSYBOX", testbed.Variable(t, "OSBS_E2E_BUSYBOX_IMAGE"))})
 			base, _ := s.base("base")
 			repository := s.newRepository("app", map[string]string{"Dockerfile": s.dockerfile(base, "RUN "+noToken)})
 			run := s.start(values{"git-url": repository.url, "git-branch": "main"})
@@ -79,7 +81,7 @@ func TestInsertedTasksRunAndOnlyLockAndImportHaveAToken(t *testing.T) {
 // withToken are the steps of a PipelineRun that the API server gave a token.
 func (s *site) withToken(run string) []string {
 	s.t.Helper()
-	pods, err := s.kube.CoreV1().Pods(s.name).List(s.t.Context(), metav1.ListOptions{LabelSelector: "tekton.dev/pipelineRun=" + run})
+	pods, err := s.Kube.CoreV1().Pods(s.Name).List(s.t.Context(), metav1.ListOptions{LabelSelector: "tekton.dev/pipelineRun=" + run})
 	s.must(err)
 	var with []string
 	for _, pod := range pods.Items {

@@ -14,7 +14,7 @@ func TestAllPodsButTheBuildsWouldPassRestricted(t *testing.T) {
 	run := s.start(values{"git-url": repository.url, "git-branch": "main"})
 	s.succeeded(run)
 	// The API server warns of each pod that is there and would be refused.
-	_, warnings, code := s.execute(nil, "kubectl", "label", "--dry-run=server", "--overwrite", "namespace", s.name, enforce+"=restricted")
+	_, warnings, code := s.execute(nil, "kubectl", "label", "--dry-run=server", "--overwrite", "namespace", s.Name, enforce+"=restricted")
 	if code != 0 || !strings.Contains(warnings, "-build-pod:") {
 		t.Fatalf("no warning of the build's pod: %s", warnings)
 	}

@@ -48,14 +48,14 @@ func (s *site) newRun(params values) *v1.PipelineRun {
 // start creates the sample with values for params, and returns the PipelineRun's name.
 func (s *site) start(params values) string {
 	s.t.Helper()
-	run, err := s.runs.TektonV1().PipelineRuns(s.name).Create(s.t.Context(), s.newRun(params), metav1.CreateOptions{})
+	run, err := s.runs.TektonV1().PipelineRuns(s.Name).Create(s.t.Context(), s.newRun(params), metav1.CreateOptions{})
 	s.must(err)
 	return run.Name
 }
 
 func (s *site) get(run string) *v1.PipelineRun {
 	s.t.Helper()
-	r, err := s.runs.TektonV1().PipelineRuns(s.name).Get(s.t.Context(), run, metav1.GetOptions{})
+	r, err := s.runs.TektonV1().PipelineRuns(s.Name).Get(s.t.Context(), run, metav1.GetOptions{})
 	s.must(err)
 	return r
 }
@@ -156,7 +156,7 @@ func results(r *v1.PipelineRun) values {
 // taskRuns are those of a PipelineRun.
 func (s *site) taskRuns(run string) []v1.TaskRun {
 	s.t.Helper()
-	list, err := s.runs.TektonV1().TaskRuns(s.name).List(s.t.Context(), metav1.ListOptions{LabelSelector: "tekton.dev/pipelineRun=" + run})
+	list, err := s.runs.TektonV1().TaskRuns(s.Name).List(s.t.Context(), metav1.ListOptions{LabelSelector: "tekton.dev/pipelineRun=" + run})
 	s.must(err)
 	return list.Items
 }
@@ -202,7 +202,7 @@ func message(task *v1.TaskRun, step string) string {
 // logs are those of all steps of a PipelineRun, of the given names if any are given.
 func (s *site) logs(run string, steps ...string) string {
 	s.t.Helper()
-	pods, err := s.kube.CoreV1().Pods(s.name).List(s.t.Context(), metav1.ListOptions{LabelSelector: "tekton.dev/pipelineRun=" + run})
+	pods, err := s.Kube.CoreV1().Pods(s.Name).List(s.t.Context(), metav1.ListOptions{LabelSelector: "tekton.dev/pipelineRun=" + run})
 	s.must(err)
 	var text strings.Builder
 	for _, pod := range pods.Items {
@@ -216,7 +216,7 @@ func (s *site) logs(run string, steps ...string) string {
 }
 
 func (s *site) containerLog(pod, container string) string {
-	stream, err := s.kube.CoreV1().Pods(s.name).GetLogs(pod, &corev1.PodLogOptions{Container: container}).Stream(s.t.Context())
+	stream, err := s.Kube.CoreV1().Pods(s.Name).GetLogs(pod, &corev1.PodLogOptions{Container: container}).Stream(s.t.Context())
 	if err != nil {
 		return err.Error() + "\n"
 	}
@@ -237,7 +237,7 @@ func (s *site) report(run string) {
 		c := task.Status.GetCondition(apis.ConditionSucceeded)
 		s.t.Logf("%s: %v", task.Name, c)
 	}
-	pods, err := s.kube.CoreV1().Pods(s.name).List(s.t.Context(), metav1.ListOptions{LabelSelector: "tekton.dev/pipelineRun=" + run})
+	pods, err := s.Kube.CoreV1().Pods(s.Name).List(s.t.Context(), metav1.ListOptions{LabelSelector: "tekton.dev/pipelineRun=" + run})
 	s.must(err)
 	for _, pod := range pods.Items {
 		for _, c := range slices.Concat(pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses) {

@@ -6,7 +6,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -18,20 +17,17 @@ import (
 	tekton "github.com/tektoncd/pipeline/pkg/client/clientset/versioned"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/kubernetes"
-	"k8s.io/client-go/rest"
 
-	"github.com/osbs-tekton/osbs/pkg/cluster"
+	"github.com/osbs-tekton/osbs/e2e/testbed"
 )
 
 // site is a namespace with the rendering of one configuration.
+//
+// What is the test's in the registry and on the git server has the namespace's name, too.
 type site struct {
-	t *testing.T
-	// name is that of the namespace, and of what is the test's in the registry and on the git server.
-	name  string
+	*testbed.Namespace
+	t     *testing.T
 	dir   string
-	admin *rest.Config
-	kube  kubernetes.Interface
 	runs  tekton.Interface
 	image imageclient.Interface
 }
@@ -47,40 +43,22 @@ type settings struct {
 // newSite installs the rendering of a configuration for the cluster's registry and git server.
 func newSite(t *testing.T, o settings) *site {
 	t.Helper()
-	found, err := cluster.Find(cluster.Options{})
-	if err != nil {
-		t.Fatalf("these tests need a cluster: %v", err)
-	}
-	s := &site{t: t, name: fmt.Sprintf("osbs-build-%08x", rand.Uint32()), dir: t.TempDir(), admin: rest.CopyConfig(found.REST)}
-	s.admin.QPS, s.admin.Burst = 100, 200
-	s.kube, err = kubernetes.NewForConfig(s.admin)
+	s := &site{Namespace: testbed.NewNamespace(t, "osbs-build", o.labels), t: t, dir: t.TempDir()}
+	var err error
+	s.runs, err = tekton.NewForConfig(s.Admin)
 	s.must(err)
-	s.runs, err = tekton.NewForConfig(s.admin)
+	s.image, err = imageclient.NewForConfig(s.Admin)
 	s.must(err)
-	s.image, err = imageclient.NewForConfig(s.admin)
-	s.must(err)
-	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: s.name, Labels: o.labels}}
-	_, err = s.kube.CoreV1().Namespaces().Create(t.Context(), namespace, metav1.CreateOptions{})
-	s.must(err)
-	t.Cleanup(s.remove)
 	s.credentials()
 	s.install(o)
 	return s
 }
 
-// keepVariable leaves the namespaces of failed tests, to be looked at.
-const keepVariable = "OSBS_E2E_KEEP"
-
-func (s *site) remove() {
-	if s.t.Failed() && os.Getenv(keepVariable) != "" {
-		s.t.Logf("the namespace %s stays", s.name)
-		return
-	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(s.t.Context()), time.Minute)
-	defer cancel()
-	if err := s.kube.CoreV1().Namespaces().Delete(ctx, s.name, metav1.DeleteOptions{}); err != nil {
-		s.t.Errorf("the namespace stays: %v", err)
-	}
+// within is the same site in a subtest.
+func (s *site) within(t *testing.T) *site {
+	inner := *s
+	inner.t = t
+	return &inner
 }
 
 func (s *site) must(err error) {
@@ -93,22 +71,22 @@ func (s *site) must(err error) {
 // credentials makes the Secrets that the rendering names, and the ConfigMap with the CA.
 func (s *site) credentials() {
 	s.t.Helper()
-	ca, err := os.ReadFile(variable(s.t, "OSBS_E2E_CA_FILE"))
+	ca, err := os.ReadFile(testbed.Variable(s.t, "OSBS_E2E_CA_FILE"))
 	s.must(err)
-	_, err = s.kube.CoreV1().ConfigMaps(s.name).Create(s.t.Context(), &corev1.ConfigMap{
+	_, err = s.Kube.CoreV1().ConfigMaps(s.Name).Create(s.t.Context(), &corev1.ConfigMap{
 		ObjectMeta: metav1.ObjectMeta{Name: "site-ca"}, Data: map[string]string{"ca.crt": string(ca)},
 	}, metav1.CreateOptions{})
 	s.must(err)
-	s.registrySecret("osbs-registry", variable(s.t, "OSBS_E2E_REGISTRY_PASSWORD"))
+	s.registrySecret("osbs-registry", testbed.Variable(s.t, "OSBS_E2E_REGISTRY_PASSWORD"))
 	s.secret("osbs-git", corev1.SecretTypeBasicAuth, map[string]string{
-		"username": variable(s.t, "OSBS_E2E_GIT_USER"), "password": variable(s.t, "OSBS_E2E_GIT_PASSWORD"),
+		"username": testbed.Variable(s.t, "OSBS_E2E_GIT_USER"), "password": testbed.Variable(s.t, "OSBS_E2E_GIT_PASSWORD"),
 	})
 }
 
 func (s *site) registrySecret(name, password string) {
 	s.t.Helper()
-	logins := map[string]any{"auths": map[string]any{variable(s.t, "OSBS_E2E_REGISTRY"): map[string]string{
-		"username": variable(s.t, "OSBS_E2E_REGISTRY_USER"), "password": password,
+	logins := map[string]any{"auths": map[string]any{testbed.Variable(s.t, "OSBS_E2E_REGISTRY"): map[string]string{
+		"username": testbed.Variable(s.t, "OSBS_E2E_REGISTRY_USER"), "password": password,
 	}}}
 	text, err := json.Marshal(logins)
 	s.must(err)
@@ -118,11 +96,11 @@ func (s *site) registrySecret(name, password string) {
 func (s *site) secret(name string, kind corev1.SecretType, data map[string]string) {
 	s.t.Helper()
 	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: name}, Type: kind, StringData: data}
-	_, err := s.kube.CoreV1().Secrets(s.name).Create(s.t.Context(), secret, metav1.CreateOptions{})
+	_, err := s.Kube.CoreV1().Secrets(s.Name).Create(s.t.Context(), secret, metav1.CreateOptions{})
 	s.must(err)
 }
 
-// install renders the configuration with osbs generate, and applies what is for the namespace.
+// install has osbs install a configuration, with the rights of the namespace's admin and no others.
 func (s *site) install(o settings) {
 	s.t.Helper()
 	if o.layout == "" {
@@ -135,17 +113,14 @@ git_ca: {config_map: site-ca}
 layout: %s
 workspace: {size: 1Gi}
 autorebuild: {enabled: false}
-%s`, s.name, variable(s.t, "OSBS_E2E_REGISTRY"), o.layout, o.config))
-	rendered := filepath.Join(s.dir, "rendered.yaml")
-	args := []string{"generate", config, "--images", variable(s.t, imagesVariable), "--to", rendered}
+%s`, s.Name, testbed.Variable(s.t, "OSBS_E2E_REGISTRY"), o.layout, o.config))
+	args := []string{config, "--images", testbed.Variable(s.t, imagesVariable)}
 	if o.overlay != "" {
 		args = append(args, "--overlay", s.file("overlay.yaml", o.overlay))
 	}
-	s.command(nil, variable(s.t, programVariable), args...)
-	s.kubectl("apply", "--server-side", "-f", rendered)
-	sample := append(args[:len(args):len(args)], "--sample")
-	sample[5] = s.sample()
-	s.command(nil, variable(s.t, programVariable), sample...)
+	osbs := testbed.Osbs().Path(s.t)
+	s.command([]string{"KUBECONFIG=" + s.User(s.t, "admin")}, osbs, append([]string{"install"}, args...)...)
+	s.command(nil, osbs, append([]string{"generate", "--sample", "--to", s.sample()}, args...)...)
 }
 
 // sample is the file with the PipelineRun that osbs generate makes for users.
@@ -163,7 +138,7 @@ func (s *site) file(name, text string) string {
 // kubectl runs it in the namespace, as the administrator.
 func (s *site) kubectl(args ...string) string {
 	s.t.Helper()
-	return s.command(nil, "kubectl", append([]string{"--namespace", s.name}, args...)...)
+	return s.command(nil, "kubectl", append([]string{"--namespace", s.Name}, args...)...)
 }
 
 // command runs a program that must succeed, and returns its standard output.
@@ -191,22 +166,5 @@ func (s *site) execute(env []string, name string, args ...string) (stdout, stder
 // until polls until done; limit is generous, for busy machines.
 func (s *site) until(what string, limit time.Duration, done func(context.Context) (bool, error)) {
 	s.t.Helper()
-	ctx, cancel := context.WithTimeout(s.t.Context(), limit)
-	defer cancel()
-	tick := time.NewTicker(250 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		ok, err := done(ctx)
-		if err != nil {
-			s.t.Fatalf("waiting for %s: %v", what, err)
-		}
-		if ok {
-			return
-		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			s.t.Fatalf("waited too long for %s", what)
-		}
-	}
+	testbed.Until(s.t, what, limit, done)
 }

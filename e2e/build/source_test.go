@@ -14,6 +14,8 @@ import (
 	"github.com/google/go-containerregistry/pkg/crane"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
+
+	"github.com/osbs-tekton/osbs/e2e/testbed"
 )
 
 // repository is one on the git server, with a clone to work in.
@@ -25,16 +27,23 @@ type repository struct {
 // newRepository makes one with files, on the branch main. Its URL is for https.
 func (s *site) newRepository(name string, files map[string]string) *repository {
 	s.t.Helper()
-	r := &repository{s: s, url: variable(s.t, "OSBS_E2E_GIT_HTTPS") + "/private/" + s.name + "-" + name + ".git", dir: filepath.Join(s.dir, "git", name)}
+	r := &repository{s: s, url: testbed.Variable(s.t, "OSBS_E2E_GIT_HTTPS") + "/private/" + s.Name + "-" + name + ".git", dir: filepath.Join(s.dir, "git", name)}
 	s.must(os.MkdirAll(r.dir, 0o755))
 	r.git("init", "--quiet", "--initial-branch=main")
 	r.commit(files)
 	return r
 }
 
+// within is the same repository in a subtest.
+func (r *repository) within(s *site) *repository {
+	inner := *r
+	inner.s = s
+	return &inner
+}
+
 // ssh is the repository's URL for ssh.
 func (r *repository) ssh() string {
-	return variable(r.s.t, "OSBS_E2E_GIT_SSH") + strings.TrimPrefix(r.url, variable(r.s.t, "OSBS_E2E_GIT_HTTPS"))
+	return testbed.Variable(r.s.t, "OSBS_E2E_GIT_SSH") + strings.TrimPrefix(r.url, testbed.Variable(r.s.t, "OSBS_E2E_GIT_HTTPS"))
 }
 
 // commit writes files, commits and pushes them, and returns the commit.
@@ -46,6 +55,12 @@ func (r *repository) commit(files map[string]string) string {
 	r.git("add", "--all")
 	r.git("-c", "user.name=test", "-c", "user.email=test@example.com", "commit", "--quiet", "--message=Change the image")
 	r.git("push", "--quiet", r.url, "main")
+	return r.committed()
+}
+
+// committed is the commit that was pushed last; the server is not asked.
+func (r *repository) committed() string {
+	r.s.t.Helper()
 	return r.git("rev-parse", "HEAD")
 }
 
@@ -59,7 +74,7 @@ func (r *repository) head() string {
 func (r *repository) git(args ...string) string {
 	r.s.t.Helper()
 	const helper = `credential.helper=!f() { echo "username=$OSBS_E2E_GIT_USER"; echo "password=$OSBS_E2E_GIT_PASSWORD"; }; f`
-	all := append([]string{"-C", r.dir, "-c", helper, "-c", "http.sslCAInfo=" + variable(r.s.t, "OSBS_E2E_CA_FILE")}, args...)
+	all := append([]string{"-C", r.dir, "-c", helper, "-c", "http.sslCAInfo=" + testbed.Variable(r.s.t, "OSBS_E2E_CA_FILE")}, args...)
 	return strings.TrimSpace(r.s.command([]string{"GIT_CONFIG_GLOBAL=/dev/null", "GIT_TERMINAL_PROMPT=0"}, "git", all...))
 }
 
@@ -68,7 +83,7 @@ func (s *site) registry() []crane.Option {
 	s.t.Helper()
 	pool, err := x509.SystemCertPool()
 	s.must(err)
-	ca, err := os.ReadFile(variable(s.t, "OSBS_E2E_CA_FILE"))
+	ca, err := os.ReadFile(testbed.Variable(s.t, "OSBS_E2E_CA_FILE"))
 	s.must(err)
 	pool.AppendCertsFromPEM(ca)
 	transport, ok := remote.DefaultTransport.(*http.Transport)
@@ -78,7 +93,7 @@ func (s *site) registry() []crane.Option {
 	transport = transport.Clone()
 	transport.TLSClientConfig = &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}
 	return []crane.Option{crane.WithTransport(transport), crane.WithAuth(authn.FromConfig(authn.AuthConfig{
-		Username: variable(s.t, "OSBS_E2E_REGISTRY_USER"), Password: variable(s.t, "OSBS_E2E_REGISTRY_PASSWORD"),
+		Username: testbed.Variable(s.t, "OSBS_E2E_REGISTRY_USER"), Password: testbed.Variable(s.t, "OSBS_E2E_REGISTRY_PASSWORD"),
 	}))}
 }
 
@@ -86,9 +101,9 @@ func (s *site) registry() []crane.Option {
 // of the cluster's images without credentials, so they are read first.
 func (s *site) base(name string) (reference, digest string) {
 	s.t.Helper()
-	image, err := crane.Pull(variable(s.t, "OSBS_E2E_BUSYBOX_IMAGE"), s.registry()[0])
+	image, err := crane.Pull(testbed.Variable(s.t, "OSBS_E2E_BUSYBOX_IMAGE"), s.registry()[0])
 	s.must(err)
-	reference = variable(s.t, "OSBS_E2E_REGISTRY") + "/" + s.name + "/" + name + ":1"
+	reference = testbed.Variable(s.t, "OSBS_E2E_REGISTRY") + "/" + s.Name + "/" + name + ":1"
 	s.must(crane.Push(image, reference, s.registry()...))
 	return reference, s.digest(reference)
 }
@@ -114,13 +129,13 @@ func (s *site) config(reference string) *v1.ConfigFile {
 // tags are those of a repository of the test's in the registry.
 func (s *site) tags(name string) []string {
 	s.t.Helper()
-	tags, err := crane.ListTags(variable(s.t, "OSBS_E2E_REGISTRY")+"/"+s.name+"/"+name, s.registry()...)
+	tags, err := crane.ListTags(testbed.Variable(s.t, "OSBS_E2E_REGISTRY")+"/"+s.Name+"/"+name, s.registry()...)
 	s.must(err)
 	return tags
 }
 
 // dockerfile is one of an image of the test's, on a base, with instructions.
 func (s *site) dockerfile(base string, instructions ...string) string {
-	return "FROM " + base + "\nLABEL name=\"" + s.name + "/app\" version=\"1.0\" release=\"1\" com.redhat.component=\"app-container\"\n" +
+	return "FROM " + base + "\nLABEL name=\"" + s.Name + "/app\" version=\"1.0\" release=\"1\" com.redhat.component=\"app-container\"\n" +
 		strings.Join(instructions, "\n") + "\n"
 }

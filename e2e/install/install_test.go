@@ -27,7 +27,7 @@ const site = "registry_uri: registry.example.com\n"
 // objects are names of everything that can be listed of an installation, and of what builds keep beside it.
 func (s *space) objects(t *testing.T) map[string]string {
 	t.Helper()
-	client, err := dynamic.NewForConfig(s.admin)
+	client, err := dynamic.NewForConfig(s.Admin)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -41,7 +41,7 @@ func (s *space) objects(t *testing.T) map[string]string {
 		{Group: "networking.k8s.io", Version: "v1", Resource: "networkpolicies"}, {Group: "apps", Version: "v1", Resource: "deployments"},
 		{Group: "coordination.k8s.io", Version: "v1", Resource: "leases"}, {Group: "image.openshift.io", Version: "v1", Resource: "imagestreams"},
 	} {
-		list, err := client.Resource(r).Namespace(s.name).List(t.Context(), metav1.ListOptions{})
+		list, err := client.Resource(r).Namespace(s.Name).List(t.Context(), metav1.ListOptions{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -57,19 +57,19 @@ func (s *space) objects(t *testing.T) map[string]string {
 // builds makes what builds leave: a build config, a lock, an ImageStream and a PipelineRun that has the labels of the installation.
 func (s *space) builds(t *testing.T) {
 	t.Helper()
-	client, err := dynamic.NewForConfig(s.admin)
+	client, err := dynamic.NewForConfig(s.Admin)
 	if err != nil {
 		t.Fatal(err)
 	}
 	managed := func(kind string) map[string]string {
 		return map[string]string{"app.kubernetes.io/managed-by": "osbs", "osbs.dev/kind": kind}
 	}
-	core := s.kube.CoreV1().ConfigMaps(s.name)
+	core := s.Kube.CoreV1().ConfigMaps(s.Name)
 	if _, err := core.Create(t.Context(), &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "app-main-12345", Labels: managed("build-config")}}, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	lease := &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Name: "app-main-12345", Labels: managed("lock")}}
-	if _, err := s.kube.CoordinationV1().Leases(s.name).Create(t.Context(), lease, metav1.CreateOptions{}); err != nil {
+	if _, err := s.Kube.CoordinationV1().Leases(s.Name).Create(t.Context(), lease, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	for _, o := range []struct {
@@ -84,7 +84,7 @@ func (s *space) builds(t *testing.T) {
 					"app.kubernetes.io/name": "osbs", "app.kubernetes.io/part-of": "osbs", "app.kubernetes.io/managed-by": "osbs"}},
 				"spec": map[string]any{"pipelineRef": map[string]any{"name": "osbs"}, "status": "PipelineRunPending"}}},
 	} {
-		if _, err := client.Resource(o.resource).Namespace(s.name).Create(t.Context(), &unstructured.Unstructured{Object: o.object}, metav1.CreateOptions{}); err != nil {
+		if _, err := client.Resource(o.resource).Namespace(s.Name).Create(t.Context(), &unstructured.Unstructured{Object: o.object}, metav1.CreateOptions{}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -94,7 +94,7 @@ func (s *space) builds(t *testing.T) {
 func TestInstall(t *testing.T) {
 	s := newSpace(t, nil)
 	s.webhook(t)
-	user, images, config := s.user(t, "admin"), s.images(t), s.file(t, "osbs.yaml", site)
+	user, images, config := s.User(t, "admin"), s.images(t), s.file(t, "osbs.yaml", site)
 	empty := s.objects(t)
 
 	dry := s.osbs(t, user, 0, "install", config, "--images", images, "--dry-run")
@@ -108,7 +108,7 @@ func TestInstall(t *testing.T) {
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 30*time.Second)
 		defer cancel()
-		_ = s.kube.RbacV1().ClusterRoleBindings().Delete(ctx, first.Pending[0].Name, metav1.DeleteOptions{})
+		_ = s.Kube.RbacV1().ClusterRoleBindings().Delete(ctx, first.Pending[0].Name, metav1.DeleteOptions{})
 	})
 	if out, err := exec.CommandContext(t.Context(), "sh", "-c", first.Pending[0].Command).CombinedOutput(); err != nil {
 		t.Fatalf("what a cluster's admin is told to run: %v: %s", err, out)
@@ -191,7 +191,7 @@ func (s *space) remove(t *testing.T, user string, empty map[string]string) {
 func TestRendered(t *testing.T) {
 	s := newSpace(t, nil)
 	s.webhook(t)
-	user := s.user(t, "admin")
+	user := s.User(t, "admin")
 	rendered := s.dir + "/rendered.yaml"
 	cmd := exec.CommandContext(t.Context(), "sh", "-c", `"$OSBS_E2E_OSBS" generate "$0" --images "$1" --to "$2"`, s.file(t, "osbs.yaml", site), s.images(t), rendered)
 	if out, err := cmd.CombinedOutput(); err != nil {
@@ -208,10 +208,10 @@ func TestRendered(t *testing.T) {
 func TestConflict(t *testing.T) {
 	s := newSpace(t, nil)
 	s.webhook(t)
-	user, images, config := s.user(t, "admin"), s.images(t), s.file(t, "osbs.yaml", site)
+	user, images, config := s.User(t, "admin"), s.images(t), s.file(t, "osbs.yaml", site)
 	s.osbs(t, user, 0, "install", config, "--images", images)
 	patch := []byte(`{"spec":{"replicas":3}}`)
-	_, err := s.kube.AppsV1().Deployments(s.name).Patch(t.Context(), "osbs-imagewatch", types.MergePatchType, patch, metav1.PatchOptions{FieldManager: "somebody"})
+	_, err := s.Kube.AppsV1().Deployments(s.Name).Patch(t.Context(), "osbs-imagewatch", types.MergePatchType, patch, metav1.PatchOptions{FieldManager: "somebody"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -220,7 +220,7 @@ func TestConflict(t *testing.T) {
 		t.Errorf("%+v", f)
 	}
 	s.osbs(t, user, 0, "install", config, "--images", images, "--force-conflicts")
-	d, err := s.kube.AppsV1().Deployments(s.name).Get(t.Context(), "osbs-imagewatch", metav1.GetOptions{})
+	d, err := s.Kube.AppsV1().Deployments(s.Name).Get(t.Context(), "osbs-imagewatch", metav1.GetOptions{})
 	if err != nil || *d.Spec.Replicas != 1 {
 		t.Errorf("%v %v", d.Spec.Replicas, err)
 	}
@@ -230,7 +230,7 @@ func TestConflict(t *testing.T) {
 func TestViewer(t *testing.T) {
 	s := newSpace(t, nil)
 	s.webhook(t)
-	viewer, admin, images, config := s.user(t, "view"), s.user(t, "admin"), s.images(t), s.file(t, "osbs.yaml", site)
+	viewer, admin, images, config := s.User(t, "view"), s.User(t, "admin"), s.images(t), s.file(t, "osbs.yaml", site)
 	refused := s.osbs(t, viewer, 5, "install", config, "--images", images)
 	f := refused.finding("your rights")
 	if f.Level != preflight.Error || !strings.Contains(f.What, "create/patch pipelines.tekton.dev") || !strings.Contains(f.Do, "admin") {
@@ -263,7 +263,7 @@ func TestPodSecurity(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			s := newSpace(t, map[string]string{"pod-security.kubernetes.io/enforce": test.level})
 			s.webhook(t)
-			out := s.osbs(t, s.user(t, "admin"), test.code, "install", s.file(t, "osbs.yaml", test.config), "--images", s.images(t), "--dry-run")
+			out := s.osbs(t, s.User(t, "admin"), test.code, "install", s.file(t, "osbs.yaml", test.config), "--images", s.images(t), "--dry-run")
 			f := out.finding("pod of the task build")
 			if !strings.Contains(f.What, test.what) || !strings.Contains(f.Do, test.do) || (f.Level == preflight.Error) != (test.what != "") {
 				t.Errorf("%+v", f)
@@ -280,13 +280,12 @@ func TestPodSecurity(t *testing.T) {
 // TestWhatIsMissing: each thing that a namespace lacks is named.
 func TestWhatIsMissing(t *testing.T) {
 	s := newSpace(t, nil)
-	s.accountExists(t)
 	wrong := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "osbs-registry"}, StringData: map[string]string{"password": "x"}}
-	if _, err := s.kube.CoreV1().Secrets(s.name).Create(t.Context(), wrong, metav1.CreateOptions{}); err != nil {
+	if _, err := s.Kube.CoreV1().Secrets(s.Name).Create(t.Context(), wrong, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	config := s.file(t, "osbs.yaml", site+"registry_ca: {config_map: registry-ca, key: ca.crt}\n")
-	out := s.osbs(t, s.user(t, "admin"), 3, "install", config, "--images", s.images(t))
+	out := s.osbs(t, s.User(t, "admin"), 3, "install", config, "--images", s.images(t))
 	for subject, want := range map[string]string{
 		"Secret osbs-webhook": "does not exist", "Secret osbs-registry": "its type is Opaque", "ConfigMap registry-ca": "does not exist",
 	} {
@@ -300,7 +299,7 @@ func TestWhatIsMissing(t *testing.T) {
 	if len(out.Changes) > 0 && out.count(deploy.Created) != len(out.Changes) || out.Failure == nil {
 		t.Errorf("%+v", out.Changes)
 	}
-	missing := s.osbs(t, s.user(t, "edit"), 5, "install", "--namespace", "osbs-no-such-namespace", config, "--images", s.images(t))
+	missing := s.osbs(t, s.User(t, "edit"), 5, "install", "--namespace", "osbs-no-such-namespace", config, "--images", s.images(t))
 	if missing.Failure == nil {
 		t.Errorf("%+v", missing)
 	}
@@ -311,10 +310,10 @@ func TestSideBySide(t *testing.T) {
 	a, b := newSpace(t, nil), newSpace(t, nil)
 	for _, s := range []*space{a, b} {
 		s.webhook(t)
-		s.osbs(t, s.user(t, "admin"), 0, "install", s.file(t, "osbs.yaml", site), "--images", s.images(t))
+		s.osbs(t, s.User(t, "admin"), 0, "install", s.file(t, "osbs.yaml", site), "--images", s.images(t))
 	}
 	before := b.objects(t)
-	a.osbs(t, a.user(t, "edit"), 5, "uninstall") // edit may not remove roles
+	a.osbs(t, a.User(t, "edit"), 5, "uninstall") // edit may not remove roles
 	if diff := cmp.Diff(before, b.objects(t)); diff != "" {
 		t.Errorf("the other namespace has changed:\n%s", diff)
 	}

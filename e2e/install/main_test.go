@@ -8,7 +8,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -16,141 +15,35 @@ import (
 	"testing"
 	"time"
 
-	authenticationv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
-	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/kubernetes"
-	"k8s.io/client-go/rest"
-	"k8s.io/client-go/tools/clientcmd"
-	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 
-	"github.com/osbs-tekton/osbs/pkg/cluster"
+	"github.com/osbs-tekton/osbs/e2e/testbed"
 	"github.com/osbs-tekton/osbs/pkg/deploy"
 	"github.com/osbs-tekton/osbs/pkg/osbs"
 	"github.com/osbs-tekton/osbs/pkg/preflight"
 )
 
-// program is the environment variable with the osbs under test. TestMain builds one if nobody has set it.
-const program = "OSBS_E2E_OSBS"
-
-func TestMain(m *testing.M) { os.Exit(run(m)) }
-
-func run(m *testing.M) int {
-	dir, err := os.MkdirTemp("", "install-")
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	defer os.RemoveAll(dir)
-	if os.Getenv(program) == "" {
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
-		defer cancel()
-		build := exec.CommandContext(ctx, "go", "build", "-o", filepath.Join(dir, "osbs"), "github.com/osbs-tekton/osbs/cmd/osbs")
-		build.Stderr = os.Stderr
-		if err := build.Run(); err != nil {
-			fmt.Fprintln(os.Stderr, "building osbs:", err)
-			return 1
-		}
-		if err := os.Setenv(program, filepath.Join(dir, "osbs")); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			return 1
-		}
-	}
-	return m.Run()
-}
+func TestMain(m *testing.M) { os.Exit(testbed.Main(m, testbed.Osbs())) }
 
 // space is a namespace of its own for one test.
 type space struct {
-	name  string
-	dir   string
-	admin *rest.Config
-	kube  kubernetes.Interface
+	*testbed.Namespace
+	dir string
 }
 
 func newSpace(t *testing.T, labels map[string]string) *space {
 	t.Helper()
-	config, err := cluster.Find(cluster.Options{})
-	if err != nil {
-		t.Fatalf("these tests need a cluster: %v", err)
-	}
-	config.REST.QPS, config.REST.Burst, config.REST.WarningHandler = 100, 200, rest.NoWarnings{}
-	s := &space{name: fmt.Sprintf("osbs-install-%08x", rand.Uint32()), dir: t.TempDir(), admin: config.REST}
-	if s.kube, err = kubernetes.NewForConfig(s.admin); err != nil {
-		t.Fatal(err)
-	}
-	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: s.name, Labels: labels}}
-	if _, err := s.kube.CoreV1().Namespaces().Create(t.Context(), namespace, metav1.CreateOptions{}); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 30*time.Second)
-		defer cancel()
-		if err := s.kube.CoreV1().Namespaces().Delete(ctx, s.name, metav1.DeleteOptions{}); err != nil {
-			t.Errorf("the namespace stays: %v", err)
-		}
-	})
-	return s
+	return &space{testbed.NewNamespace(t, "osbs-install", labels), t.TempDir()}
 }
 
 // webhook creates the Secret without which the watcher cannot start.
 func (s *space) webhook(t *testing.T) {
 	t.Helper()
 	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "osbs-webhook"}, StringData: map[string]string{"token": strings.Repeat("t", 40)}}
-	if _, err := s.kube.CoreV1().Secrets(s.name).Create(t.Context(), secret, metav1.CreateOptions{}); err != nil {
+	if _, err := s.Kube.CoreV1().Secrets(s.Name).Create(t.Context(), secret, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	s.accountExists(t)
-}
-
-// accountExists waits for the service account that a new namespace gets.
-func (s *space) accountExists(t *testing.T) {
-	t.Helper()
-	for end := time.Now().Add(time.Minute); ; {
-		_, err := s.kube.CoreV1().ServiceAccounts(s.name).Get(t.Context(), "default", metav1.GetOptions{})
-		if err == nil {
-			return
-		}
-		if time.Now().After(end) {
-			t.Fatal(err)
-		}
-		time.Sleep(50 * time.Millisecond)
-	}
-}
-
-// user is a kubeconfig of somebody who has a role of the cluster in the namespace, and nothing else.
-func (s *space) user(t *testing.T, role string) string {
-	t.Helper()
-	ctx, name := t.Context(), "a-"+role
-	if _, err := s.kube.CoreV1().ServiceAccounts(s.name).Create(ctx, &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: name}}, metav1.CreateOptions{}); err != nil {
-		t.Fatal(err)
-	}
-	binding := &rbacv1.RoleBinding{
-		ObjectMeta: metav1.ObjectMeta{Name: name},
-		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: role},
-		Subjects:   []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Name: name, Namespace: s.name}},
-	}
-	if _, err := s.kube.RbacV1().RoleBindings(s.name).Create(ctx, binding, metav1.CreateOptions{}); err != nil {
-		t.Fatal(err)
-	}
-	seconds := int64(3600)
-	token, err := s.kube.CoreV1().ServiceAccounts(s.name).CreateToken(ctx, name,
-		&authenticationv1.TokenRequest{Spec: authenticationv1.TokenRequestSpec{ExpirationSeconds: &seconds}}, metav1.CreateOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	config := clientcmdapi.NewConfig()
-	config.Clusters["c"] = &clientcmdapi.Cluster{
-		Server: s.admin.Host, CertificateAuthorityData: s.admin.CAData, CertificateAuthority: s.admin.CAFile, InsecureSkipTLSVerify: s.admin.Insecure,
-	}
-	config.AuthInfos["u"] = &clientcmdapi.AuthInfo{Token: token.Status.Token}
-	config.Contexts["x"] = &clientcmdapi.Context{Cluster: "c", AuthInfo: "u", Namespace: s.name}
-	config.CurrentContext = "x"
-	file := filepath.Join(t.TempDir(), "kubeconfig")
-	if err := clientcmd.WriteToFile(*config, file); err != nil {
-		t.Fatal(err)
-	}
-	return file
 }
 
 // outcome is the JSON of osbs install and uninstall.
@@ -192,7 +85,7 @@ func (s *space) osbs(t *testing.T, kubeconfig string, code int, args ...string) 
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, os.Getenv(program), append(args, "--output", "json")...)
+	cmd := exec.CommandContext(ctx, testbed.Osbs().Path(t), append(args, "--output", "json")...)
 	cmd.Env = append(os.Environ(), "KUBECONFIG="+kubeconfig, "HOME="+s.dir)
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr

@@ -30,7 +30,7 @@ func TestBuildConfigs(t *testing.T) {
 	}
 	_, err = store.Create(ctx, &buildconfig.BuildConfig{Name: "app"})
 	wantKind(t, err, failure.Conflict)
-	maps := s.core.CoreV1().ConfigMaps(s.name)
+	maps := s.Kube.CoreV1().ConfigMaps(s.Name)
 	patch := []byte(`{"metadata":{"labels":{"team":"a"},"annotations":{"note":"n"}},"data":{"extra":"e"}}`)
 	if _, err := maps.Patch(ctx, "app", types.MergePatchType, patch, metav1.PatchOptions{}); err != nil {
 		t.Fatal(err)

@@ -20,6 +20,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/osbs-tekton/osbs/e2e/testbed"
 	"github.com/osbs-tekton/osbs/internal/faultproxy"
 	"github.com/osbs-tekton/osbs/internal/registrytest"
 	"github.com/osbs-tekton/osbs/pkg/failure"
@@ -54,7 +55,7 @@ func (s *space) registry(t *testing.T) *registryOf {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &registryOf{client: client, repository: uris[0].Host + "/" + s.name + "/app", insecure: uris[0].Insecure}
+	return &registryOf{client: client, repository: uris[0].Host + "/" + s.Name + "/app", insecure: uris[0].Insecure}
 }
 
 // dockerConfig is the variable that names a directory with a config.json that has the registry's credentials.
@@ -75,7 +76,7 @@ func (s *space) pullSecret(t *testing.T, file string) string {
 	secret := &corev1.Secret{
 		ObjectMeta: metav1.ObjectMeta{Name: "osbs-registry"}, Type: corev1.SecretTypeDockerConfigJson, Data: map[string][]byte{corev1.DockerConfigJsonKey: data},
 	}
-	if _, err := s.core.CoreV1().Secrets(s.name).Create(t.Context(), secret, metav1.CreateOptions{}); err != nil {
+	if _, err := s.Kube.CoreV1().Secrets(s.Name).Create(t.Context(), secret, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	return dir
@@ -195,7 +196,7 @@ func TestSixParallelImportsIntoANewStream(t *testing.T) {
 // Insecure only where it is asked for: the cluster does not read a registry of plain HTTP by itself.
 func TestImportIsSecure(t *testing.T) {
 	t.Parallel()
-	if os.Getenv(control) == "" {
+	if os.Getenv(testbed.ControlVariable) == "" {
 		t.Skip("the cluster may not reach a registry that the test runs")
 	}
 	s := newSpace(t)
@@ -218,7 +219,7 @@ func TestImportWhileTheAPIIsDown(t *testing.T) {
 	s := newSpace(t)
 	r := s.registry(t)
 	digest := r.push(t, "latest", false)
-	proxy := faultproxy.Start(t, s.admin.Host)
+	proxy := faultproxy.Start(t, s.Admin.Host)
 	c := s.clientAt(t, proxy.URL)
 	proxy.Add(faultproxy.Rule{Path: "image.openshift.io", Count: 4, Fault: faultproxy.Answer(503, "text/plain", "service unavailable\n")})
 	tags, err := imageimport.Import(t.Context(), step.Env{}, imageimport.NewCluster(c), "app", r.sources("latest"))
@@ -238,7 +239,7 @@ func TestImportWhileTheServerRestarts(t *testing.T) {
 	s := newSpace(t)
 	r := s.registry(t)
 	digest := r.push(t, "latest", false)
-	daemon(t, "kill", "image-apiserver")
+	testbed.Kill(t, testbed.ImageAPIServer)
 	done := make(chan error, 1)
 	go func() {
 		tags, err := imageimport.Import(t.Context(), step.Env{}, imageimport.NewCluster(s.client(t)), "app", r.sources("latest"))
@@ -251,7 +252,7 @@ func TestImportWhileTheServerRestarts(t *testing.T) {
 	case err := <-done:
 		t.Errorf("without the server: %v", err)
 	case <-time.After(3 * time.Second): // some tries have failed
-		daemon(t, "start", "image-apiserver")
+		testbed.Start(t, testbed.ImageAPIServer)
 		if err := <-done; err != nil {
 			t.Error(err)
 		}
@@ -266,7 +267,7 @@ func TestNoCredentials(t *testing.T) {
 	}
 	r := s.registry(t)
 	r.push(t, "latest", false)
-	if err := s.core.CoreV1().Secrets(s.name).Delete(t.Context(), "osbs-registry", metav1.DeleteOptions{}); err != nil {
+	if err := s.Kube.CoreV1().Secrets(s.Name).Delete(t.Context(), "osbs-registry", metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	_, err := imageimport.Import(t.Context(), step.Env{}, imageimport.NewCluster(s.client(t)), "app", r.sources("latest"))

@@ -16,6 +16,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/osbs-tekton/osbs/e2e/testbed"
 	"github.com/osbs-tekton/osbs/pkg/failure"
 	"github.com/osbs-tekton/osbs/pkg/lock"
 )
@@ -25,7 +26,7 @@ const contenders = 10
 // lease is the Lease of the lock, as the API has it.
 func (s *space) lease(t *testing.T, name string) *coordinationv1.Lease {
 	t.Helper()
-	lease, err := s.core.CoordinationV1().Leases(s.name).Get(t.Context(), name, metav1.GetOptions{})
+	lease, err := s.Kube.CoordinationV1().Leases(s.Name).Get(t.Context(), name, metav1.GetOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -190,7 +191,7 @@ func TestHolderWhosePodOutlivesIt(t *testing.T) {
 			Containers:   []corev1.Container{{Name: "step", Image: "registry.example.com/none"}},
 		},
 	}
-	if _, err := s.core.CoreV1().Pods(s.name).Create(t.Context(), pod, metav1.CreateOptions{}); err != nil {
+	if _, err := s.Kube.CoreV1().Pods(s.Name).Create(t.Context(), pod, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	s.remove(t, "a")
@@ -203,7 +204,7 @@ func TestHolderWhosePodOutlivesIt(t *testing.T) {
 	})
 	b.Policy = lock.Fail
 	wantKind(t, s.locker(t).Acquire(t.Context(), "app", b), failure.Conflict)
-	if err := s.core.CoreV1().Pods(s.name).Delete(t.Context(), "a-pod", metav1.DeleteOptions{}); err != nil {
+	if err := s.Kube.CoreV1().Pods(s.Name).Delete(t.Context(), "a-pod", metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	b.Policy = lock.Wait
@@ -304,9 +305,9 @@ func TestLockWhileTheAPIServerRestarts(t *testing.T) {
 	}
 	go take(b)
 	s.waits(t, "app", "b")
-	daemon(t, "kill", "kube-apiserver")
+	testbed.Kill(t, testbed.APIServer)
 	go take(c)
-	daemon(t, "start", "kube-apiserver")
+	testbed.Start(t, testbed.APIServer)
 	s.waits(t, "app", "b", "c")
 	s.wantHolder(t, "app", "a")
 	s.remove(t, "a")
@@ -326,7 +327,7 @@ func TestNoRights(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.cancel(t, "a")
-	role, err := s.core.RbacV1().Roles(s.name).Get(t.Context(), serviceAccount, metav1.GetOptions{})
+	role, err := s.Kube.RbacV1().Roles(s.Name).Get(t.Context(), serviceAccount, metav1.GetOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -336,7 +337,7 @@ func TestNoRights(t *testing.T) {
 			break
 		}
 	}
-	if _, err := s.core.RbacV1().Roles(s.name).Update(t.Context(), role, metav1.UpdateOptions{}); err != nil {
+	if _, err := s.Kube.RbacV1().Roles(s.Name).Update(t.Context(), role, metav1.UpdateOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	b.Policy = lock.Fail

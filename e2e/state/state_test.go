@@ -5,13 +5,10 @@ package state
 import (
 	"context"
 	"fmt"
-	"math/rand/v2"
 	"os"
-	"os/exec"
 	"testing"
 	"time"
 
-	authenticationv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -20,9 +17,9 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/dynamic"
-	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 
+	"github.com/osbs-tekton/osbs/e2e/testbed"
 	"github.com/osbs-tekton/osbs/pkg/cluster"
 	"github.com/osbs-tekton/osbs/pkg/failure"
 	"github.com/osbs-tekton/osbs/pkg/lock"
@@ -43,9 +40,7 @@ func rules() []rbacv1.PolicyRule {
 
 // space is a namespace of its own for one test.
 type space struct {
-	name  string
-	admin *rest.Config
-	core  kubernetes.Interface
+	*testbed.Namespace
 	all   dynamic.Interface
 	token string
 }
@@ -55,29 +50,11 @@ const serviceAccount = "osbs"
 
 func newSpace(t *testing.T) *space {
 	t.Helper()
-	config, err := cluster.Find(cluster.Options{})
-	if err != nil {
-		t.Fatalf("these tests need a cluster: %v", err)
-	}
-	config.REST.QPS, config.REST.Burst = 100, 200
-	s := &space{name: fmt.Sprintf("osbs-state-%08x", rand.Uint32()), admin: config.REST}
-	if s.core, err = kubernetes.NewForConfig(s.admin); err != nil {
+	s := &space{Namespace: testbed.NewNamespace(t, "osbs-state", nil)}
+	var err error
+	if s.all, err = dynamic.NewForConfig(s.Admin); err != nil {
 		t.Fatal(err)
 	}
-	if s.all, err = dynamic.NewForConfig(s.admin); err != nil {
-		t.Fatal(err)
-	}
-	ctx := t.Context()
-	if _, err := s.core.CoreV1().Namespaces().Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: s.name}}, metav1.CreateOptions{}); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 30*time.Second)
-		defer cancel()
-		if err := s.core.CoreV1().Namespaces().Delete(ctx, s.name, metav1.DeleteOptions{}); err != nil {
-			t.Errorf("the namespace stays: %v", err)
-		}
-	})
 	s.authorize(t)
 	return s
 }
@@ -86,30 +63,26 @@ func newSpace(t *testing.T) *space {
 func (s *space) authorize(t *testing.T) {
 	t.Helper()
 	ctx, name := t.Context(), metav1.ObjectMeta{Name: serviceAccount}
-	if _, err := s.core.CoreV1().ServiceAccounts(s.name).Create(ctx, &corev1.ServiceAccount{ObjectMeta: name}, metav1.CreateOptions{}); err != nil {
+	if _, err := s.Kube.CoreV1().ServiceAccounts(s.Name).Create(ctx, &corev1.ServiceAccount{ObjectMeta: name}, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.core.RbacV1().Roles(s.name).Create(ctx, &rbacv1.Role{ObjectMeta: name, Rules: rules()}, metav1.CreateOptions{}); err != nil {
+	if _, err := s.Kube.RbacV1().Roles(s.Name).Create(ctx, &rbacv1.Role{ObjectMeta: name, Rules: rules()}, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	binding := &rbacv1.RoleBinding{
 		ObjectMeta: name, RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: serviceAccount},
-		Subjects: []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Name: serviceAccount, Namespace: s.name}},
+		Subjects: []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Name: serviceAccount, Namespace: s.Name}},
 	}
-	if _, err := s.core.RbacV1().RoleBindings(s.name).Create(ctx, binding, metav1.CreateOptions{}); err != nil {
+	if _, err := s.Kube.RbacV1().RoleBindings(s.Name).Create(ctx, binding, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	request, err := s.core.CoreV1().ServiceAccounts(s.name).CreateToken(ctx, serviceAccount, &authenticationv1.TokenRequest{}, metav1.CreateOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.token = request.Status.Token
+	s.token = s.Token(t, serviceAccount)
 }
 
 // client is one of the service account, as another pod has it.
 func (s *space) client(t *testing.T) *cluster.Client {
 	t.Helper()
-	config := rest.AnonymousClientConfig(s.admin)
+	config := rest.AnonymousClientConfig(s.Admin)
 	config.BearerToken = s.token
 	return s.newClient(t, config)
 }
@@ -123,12 +96,12 @@ func (s *space) clientAt(t *testing.T, url string) *cluster.Client {
 // administrator has all rights.
 func (s *space) administrator(t *testing.T) *cluster.Client {
 	t.Helper()
-	return s.newClient(t, s.admin)
+	return s.newClient(t, s.Admin)
 }
 
 func (s *space) newClient(t *testing.T, config *rest.Config) *cluster.Client {
 	t.Helper()
-	c, err := cluster.New(&cluster.Config{REST: config, Namespace: s.name, Origin: "the test"}, step.Env{})
+	c, err := cluster.New(&cluster.Config{REST: config, Namespace: s.Name, Origin: "the test"}, step.Env{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -142,7 +115,7 @@ func (s *space) locker(t *testing.T) *lock.Lease {
 
 // pipelineRuns are the namespace's.
 func (s *space) pipelineRuns() dynamic.ResourceInterface {
-	return s.all.Resource(schema.GroupVersionResource{Group: "tekton.dev", Version: "v1", Resource: "pipelineruns"}).Namespace(s.name)
+	return s.all.Resource(schema.GroupVersionResource{Group: "tekton.dev", Version: "v1", Resource: "pipelineruns"}).Namespace(s.Name)
 }
 
 // run creates a PipelineRun that is pending, so that it lives without a pod, and returns the request of its build.
@@ -202,44 +175,12 @@ func (s *space) remove(t *testing.T, name string) {
 // poll waits until done, at most a few minutes.
 func (s *space) poll(t *testing.T, what string, done func(ctx context.Context) (bool, error)) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
-	defer cancel()
-	tick := time.NewTicker(100 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		ok, err := done(ctx)
-		if err != nil {
-			t.Fatalf("waiting for %s: %v", what, err)
-		}
-		if ok {
-			return
-		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			t.Fatalf("waited too long for %s", what)
-		}
-	}
+	testbed.Until(t, what, 4*time.Minute, done)
 }
 
 func wantKind(t *testing.T, err error, want failure.Kind) {
 	t.Helper()
 	if got := failure.KindOf(err); got != want {
 		t.Errorf("error %v has the kind %q, want %q", err, got, want)
-	}
-}
-
-// control is the variable that names the program which stops and starts the cluster's daemons.
-const control = "OSBS_E2E_RUN"
-
-// daemon starts, stops or kills a daemon of the cluster. Other tests need it, so those that do this run alone.
-func daemon(t *testing.T, verb, name string) {
-	t.Helper()
-	program := os.Getenv(control)
-	if program == "" {
-		t.Skip("nobody can stop the daemons of this cluster")
-	}
-	if out, err := exec.CommandContext(t.Context(), program, verb, name).CombinedOutput(); err != nil {
-		t.Fatalf("%s %s: %v: %s", verb, name, err, out)
 	}
 }

@@ -1,0 +1,90 @@
+//go:build e2e
+
+package build
+
+import (
+	"encoding/json"
+	"os/exec"
+	"strings"
+	"testing"
+
+	"github.com/osbs-tekton/osbs/e2e/testbed"
+)
+
+// chainsVariable names the program of e2e/chains, which is Tekton Chains' own code.
+const chainsVariable = "OSBS_E2E_CHAINS"
+
+// descriptor is what a statement about a build says of an image or a repository.
+type descriptor struct {
+	Name, URI string
+	Digest    map[string]string
+}
+
+// provenance is what Chains makes of a build.
+type provenance struct {
+	Images    []string
+	Statement struct {
+		Subject   []descriptor
+		Predicate struct {
+			BuildDefinition struct {
+				ResolvedDependencies []descriptor
+			}
+		}
+	}
+}
+
+func TestTektonChainsFindsTheImageAndTheCommit(t *testing.T) {
+	for _, layout := range []string{"fused", "chained"} {
+		t.Run(layout, func(t *testing.T) {
+			t.Parallel()
+			s := newSite(t, settings{layout: layout})
+			base, _ := s.base("base")
+			repository := s.newRepository("app", map[string]string{"Dockerfile": s.dockerfile(base, "COPY Dockerfile /")})
+			run := s.start(values{"git-url": repository.url, "git-branch": "main"})
+			got := s.succeeded(run)
+			made := s.provenance(run)
+			repo, _, _ := cutTag(got["IMAGE_URL"])
+			algorithm, hash, _ := strings.Cut(got["IMAGE_DIGEST"], ":")
+			if want := got["IMAGE_URL"] + "@" + got["IMAGE_DIGEST"]; len(made.Images) != 1 || made.Images[0] != want {
+				t.Errorf("Chains would sign the images %q, want %s", made.Images, want)
+			}
+			if subject := made.Statement.Subject; len(subject) != 1 || subject[0].Digest[algorithm] != hash || !strings.HasPrefix(subject[0].Name, repo) {
+				t.Errorf("the statement is about %+v, want %s@%s", subject, repo, got["IMAGE_DIGEST"])
+			}
+			found := false
+			for _, d := range made.Statement.Predicate.BuildDefinition.ResolvedDependencies {
+				found = found || d.URI == "git+"+repository.url && d.Digest["sha1"] == repository.head()
+			}
+			if !found {
+				t.Errorf("the statement does not say that it was built from %s at %s: %+v", repository.url, repository.head(),
+					made.Statement.Predicate.BuildDefinition.ResolvedDependencies)
+			}
+		})
+	}
+}
+
+// provenance asks Chains' code what it makes of a build.
+func (s *site) provenance(run string) provenance {
+	s.t.Helper()
+	list := s.kubectl("get", "pipelineruns.tekton.dev,taskruns.tekton.dev", "-o", "json", "-l", "app.kubernetes.io/part-of=osbs")
+	cmd := exec.CommandContext(s.t.Context(), testbed.Variable(s.t, chainsVariable))
+	cmd.Stdin = strings.NewReader(list)
+	var faults strings.Builder
+	cmd.Stderr = &faults
+	out, err := cmd.Output()
+	if err != nil {
+		s.t.Fatalf("%v: %s\n%s is in the list: %v", err, faults.String(), run, strings.Contains(list, run))
+	}
+	var made provenance
+	s.must(json.Unmarshal(out, &made))
+	return made
+}
+
+// cutTag cuts repository:tag.
+func cutTag(url string) (repository, tag string, found bool) {
+	n := strings.LastIndexByte(url, ':')
+	if n < 0 || strings.Contains(url[n:], "/") {
+		return url, "", false
+	}
+	return url[:n], url[n+1:], true
+}

@@ -1,0 +1,202 @@
+//go:build e2e
+
+package build
+
+import (
+	"context"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	v1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/osbs-tekton/osbs/e2e/testbed"
+)
+
+// stages are those in which a build can be stalled.
+func stages() []string {
+	return []string{"clone", "detect-base", "lock", "prepare", "build", "push", "sync", "import"}
+}
+
+// mirror is the configuration of a sync into a registry that can be held while the first one works.
+func mirror(t *testing.T) string {
+	t.Helper()
+	return "mirror_registry_uri: https://" + testbed.Variable(t, "OSBS_E2E_IMAGES") + "\n"
+}
+
+// stall starts a build that comes as far as a stage and no further, because what the stage talks to does not answer. goOn lets it answer.
+func (s *site) stall(stage string, r *repository, release string) (run string, goOn func()) {
+	s.t.Helper()
+	hold := map[string]string{
+		"clone": testbed.GitServer, "detect-base": testbed.Registry, "prepare": testbed.GitServer, "push": testbed.Registry,
+		"sync": testbed.Images, "import": testbed.ImageAPIServer,
+	}[stage]
+	goOn = func() {
+		if hold != "" {
+			testbed.GoOn(s.t, hold)
+		}
+	}
+	switch stage {
+	case "clone", "detect-base":
+		testbed.Hold(s.t, hold)
+		run = s.startLasting(r, "fail", "0", release)
+	case "lock", "prepare":
+		holder := s.startLasting(r, "fail", "3600", release+".holder")
+		s.reached(holder, "build")
+		run = s.startLasting(r, "wait", "0", release)
+		s.queued(run)
+		if stage == "lock" {
+			return run, func() {
+				s.cancel(holder)
+				s.podsEnd(holder)
+			}
+		}
+		testbed.Hold(s.t, hold)
+		s.cancel(holder)
+	case "build":
+		run = s.startLasting(r, "fail", "3600", release)
+	default:
+		run = s.startLasting(r, "fail", "8", release)
+		s.reached(run, "build")
+		testbed.Hold(s.t, hold)
+	}
+	s.reached(run, stage)
+	return run, goOn
+}
+
+// releaseFor is a release for the build that is stalled in a stage.
+func releaseFor(stage string) string { return "7." + strings.ReplaceAll(stage, "-", "") }
+
+// visible is what the world sees of the image: digests of floating tags in the registry, and of tags of the ImageStream.
+func (s *site) visible() map[string]string {
+	s.t.Helper()
+	all := map[string]string{}
+	for _, tag := range []string{"latest", "1.0"} {
+		all["registry "+tag] = s.digest(testbed.Variable(s.t, "OSBS_E2E_REGISTRY") + "/" + s.Name + "/app:" + tag)
+	}
+	var streamTags []string
+	s.until("the ImageStream", buildTime, func(ctx context.Context) (bool, error) {
+		stream, err := s.image.ImageV1().ImageStreams(s.Name).Get(ctx, s.Name+"-app", metav1.GetOptions{})
+		if apierrors.IsServiceUnavailable(err) {
+			return false, nil
+		}
+		if err != nil {
+			return false, err
+		}
+		for _, tag := range stream.Status.Tags {
+			streamTags = append(streamTags, tag.Tag)
+			if len(tag.Items) > 0 {
+				all["stream "+tag.Tag] = tag.Items[0].Image
+			}
+		}
+		return true, nil
+	})
+	if len(streamTags) == 0 {
+		s.t.Error("the ImageStream has no tags")
+	}
+	return all
+}
+
+// unmoved fails the test if the world sees something else than before.
+func (s *site) unmoved(before map[string]string) {
+	s.t.Helper()
+	if diff := cmp.Diff(before, s.visible()); diff != "" {
+		s.t.Errorf("a build that did not succeed has moved something (-before +after):\n%s", diff)
+	}
+}
+
+// podsEnd waits until no pod of a PipelineRun runs.
+func (s *site) podsEnd(run string) {
+	s.t.Helper()
+	s.until("the end of the pods of "+run, buildTime, func(ctx context.Context) (bool, error) {
+		pods, err := s.Kube.CoreV1().Pods(s.Name).List(ctx, metav1.ListOptions{LabelSelector: "tekton.dev/pipelineRun=" + run, FieldSelector: "status.phase=Running"})
+		return err == nil && len(pods.Items) == 0, err
+	})
+}
+
+// works builds the repository, and compares with the registry what the build says of itself.
+func (s *site) works(r *repository, release string) {
+	s.t.Helper()
+	got := s.succeeded(s.startLasting(r, "fail", "0", release))
+	if want := s.digest(got["IMAGE_URL"]); got["IMAGE_DIGEST"] != want {
+		s.t.Errorf("IMAGE_DIGEST is %q, the registry has %q", got["IMAGE_DIGEST"], want)
+	}
+	s.checkStream(got)
+}
+
+func TestABuildIsCancelledInEachStage(t *testing.T) {
+	testbed.NeedsDaemons(t)
+	s, repository := slow(t, "fused", mirror(t))
+	s.works(repository, "1")
+	for _, stage := range stages() {
+		t.Run(stage, func(t *testing.T) {
+			s := s.within(t)
+			before := s.visible()
+			run, goOn := s.stall(stage, repository.within(s), releaseFor(stage))
+			out, faults, code := s.osbs("cancel-build", run)
+			if code != 0 {
+				t.Errorf("osbs cancel-build ends with %d:\n%s%s", code, out, faults)
+			}
+			if reason, message := condition(s.ended(run)); reason != v1.PipelineRunReasonCancelled.String() {
+				t.Errorf("the cancelled build ends with %s: %s", reason, message)
+			}
+			s.podsEnd(run)
+			goOn()
+			s.unmoved(before)
+		})
+	}
+	s.works(repository, "2")
+}
+
+func TestABuildWhosePodIsDeletedFailsOrRecoversAndTheNextOneWorks(t *testing.T) {
+	testbed.NeedsDaemons(t)
+	for how, grace := range map[string]int64{"asked": 30, "killed": 0} {
+		t.Run(how, func(t *testing.T) {
+			s, repository := slow(t, map[string]string{"asked": "chained", "killed": "fused"}[how], mirror(t))
+			s.works(repository, "1")
+			for _, stage := range stages() {
+				t.Run(stage, func(t *testing.T) { s.within(t).losesPod(stage, repository, grace) })
+			}
+			s.works(repository, "2")
+		})
+	}
+}
+
+// losesPod deletes the pod of a stage. Tekton makes a pod that has vanished again, and fails a TaskRun whose pod has failed.
+func (s *site) losesPod(stage string, r *repository, grace int64) {
+	s.t.Helper()
+	before := s.visible()
+	run, goOn := s.stall(stage, r.within(s), releaseFor(stage))
+	s.must(s.Kube.CoreV1().Pods(s.Name).Delete(s.t.Context(), s.podOf(run, stage), metav1.DeleteOptions{GracePeriodSeconds: &grace}))
+	goOn()
+	if stage == "build" && grace == 0 {
+		// The pod is made again, and its RUN would take an hour again.
+		s.cancel(run)
+	}
+	if ended := s.ended(run); ended.IsSuccessful() {
+		got := results(ended)
+		if want := s.digest(got["IMAGE_URL"]); got["IMAGE_DIGEST"] != want {
+			s.t.Errorf("IMAGE_DIGEST is %q, the registry has %q", got["IMAGE_DIGEST"], want)
+		}
+		s.checkStream(got)
+		return
+	}
+	s.podsEnd(run)
+	s.unmoved(before)
+}
+
+// podOf is the pod in which a stage of a PipelineRun runs.
+func (s *site) podOf(run, stage string) string {
+	s.t.Helper()
+	for _, task := range s.taskRuns(run) {
+		for _, state := range task.Status.Steps {
+			if state.Name == stage {
+				return task.Status.PodName
+			}
+		}
+	}
+	s.t.Fatalf("no pod of %s has the stage %s", run, stage)
+	return ""
+}
