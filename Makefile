@@ -99,9 +99,17 @@ cluster-shell: ## Start a shell that sees the cluster, with kubectl, tkn, crane 
 	@$(CLUSTER) shell
 
 .PHONY: cluster-check
-cluster-check: ## Check formatting, vet, and run the unit tests of the cluster's program
-	@test -z "$$(gofmt -l e2e/cluster | tee /dev/stderr)" || { echo "run: gofmt -w on the files above" >&2; exit 1; }
+cluster-check: ## Vet the modules of e2e/ that have a go.mod of their own, and run the unit tests of the cluster's program
 	cd e2e/cluster && export GOFLAGS= CGO_ENABLED=0 && $(GO) vet ./... && $(GO) mod tidy -diff && $(GO) test ./...
+	cd e2e/chains && export GOFLAGS= CGO_ENABLED=0 && $(GO) vet ./... && $(GO) mod tidy -diff
+
+.PHONY: e2e
+e2e: ## Run the suites of e2e/ on a real cluster, which comes and goes, or on that of KUBECONFIG (as root on Debian; TEST=..., E2E=./e2e/build)
+	@bash e2e/run.sh -run '$(TEST)' $(E2E)
+
+.PHONY: bench-e2e
+bench-e2e: ## Measure builds on the cluster against a plain Tekton pipeline and Shipwright, and print the ratios (ROUNDS=3)
+	@ROUNDS='$(or $(ROUNDS),3)' bash e2e/run.sh -bench
 
 .PHONY: cluster-test
 cluster-test: ## Try the cluster: pods, claims, git, an import, a PipelineRun, an event

@@ -1,0 +1,94 @@
+#!/usr/bin/env bash
+# What `make e2e` does: the suites of e2e/ on a real cluster, from nothing to nothing. Without KUBECONFIG that is the cluster of e2e/cluster, which
+# is brought up and taken down again; with KUBECONFIG the one that it names, which must have what docs/e2e.md lists.
+#
+#   e2e/run.sh [-run PATTERN] [PACKAGE ...]
+#   e2e/run.sh -bench
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+pattern=. bench=
+if [ "${1-}" = -bench ]; then
+    bench=yes
+    set --
+fi
+if [ "${1-}" = -run ]; then
+    pattern=$2
+    shift 2
+fi
+packages=("$@")
+[ ${#packages[@]} -gt 0 ] || packages=(./e2e/state ./e2e/install ./e2e/build ./e2e/docs ./e2e/autorebuild ./generator/pipeline)
+dir=$PWD/.cache/e2e
+cluster=$PWD/.cache/tools/cluster
+export CGO_ENABLED=0
+# The same tags and paths as ko uses, so that most of what the tests are made of is compiled once.
+tags=containers_image_openpgp,exclude_graphdriver_btrfs,exclude_graphdriver_devicemapper,e2e
+export GOFLAGS="-tags=$tags -trimpath"
+
+say() { printf -- '--- %4d s: %s\n' "$SECONDS" "$*"; }
+
+# programs builds what the suites run, while modules can be had.
+programs() {
+    mkdir -p "$dir"
+    say "building the programs under test"
+    go build -ldflags='-s -w -X main.version=e2e' -o "$dir/" ./cmd/osbs ./cmd/imagewatch ./e2e/bench
+    (cd e2e/chains && GOFLAGS=-trimpath go build -ldflags='-s -w' -o "$dir/chains" .)
+    go test -run '^$' -count=1 -exec true "${packages[@]}" >/dev/null
+    export OSBS_E2E_OSBS=$dir/osbs OSBS_E2E_IMAGEWATCH=$dir/imagewatch OSBS_E2E_CHAINS=$dir/chains
+}
+
+# measure runs the benchmark.
+measure() {
+    say "bringing in what builds are compared with"
+    "$cluster" peers "$dir/peers"
+    "$cluster" run "$dir/bench" -peers "$dir/peers" -rounds "${ROUNDS:-3}"
+}
+
+# suites runs the tests, inside the cluster's namespaces if it has some of its own.
+suites() {
+    say "running ${packages[*]}"
+    "$@" go test -p 1 -count=1 -v -timeout 60m -run "$pattern" "${packages[@]}"
+}
+
+own_cluster() {
+    mkdir -p "$(dirname "$cluster")"
+    (cd e2e/cluster && GOFLAGS= go build -o "$cluster" ./cmd/cluster)
+    local up=
+    "$cluster" status | grep -q 'is up (' && up=yes
+    if [ -z "$up" ]; then
+        trap 'say "taking the cluster down"; "$cluster" down' EXIT
+        trap 'exit 130' INT TERM
+    fi
+    say "bringing the cluster up"
+    "$cluster" up
+    say "publishing the images of the stages"
+    "$cluster" publish -o "$dir/images.yaml"
+    export OSBS_E2E_STEP_IMAGES=$dir/images.yaml
+    if [ -n "$bench" ]; then
+        measure
+    else
+        suites "$cluster" run
+    fi
+}
+
+# other_cluster says all that is missing at once.
+other_cluster() {
+    local missing=() name
+    for name in OSBS_E2E_{CA_FILE,REGISTRY,REGISTRY_USER,REGISTRY_PASSWORD,DOCKER_CONFIG,IMAGES,BUSYBOX_IMAGE,GIT_HTTPS,GIT_SSH,GIT_USER,GIT_PASSWORD,GIT_SSH_KEY,GIT_KNOWN_HOSTS,STEP_IMAGES}; do
+        [ -n "${!name-}" ] || missing+=("$name")
+    done
+    if [ ${#missing[@]} -gt 0 ]; then
+        printf 'KUBECONFIG is set, so the tests run on that cluster. docs/e2e.md says what they need; not set:\n' >&2
+        printf '  %s\n' "${missing[@]}" >&2
+        exit 2
+    fi
+    suites env
+}
+
+programs
+if [ -n "${KUBECONFIG-}" ] && [ -z "$bench" ]; then
+    other_cluster
+else
+    own_cluster
+fi
+say "done"
