@@ -14,8 +14,8 @@ var packages = []string{
 	"busybox-static", "tini", "gcc", "libc6-dev", "libseccomp-dev", "libseccomp2",
 }
 
-// install installs the packages that are missing. No daemon of theirs is started.
-func (i *Instance) install(ctx context.Context) error {
+// install installs those of some packages that are missing. No daemon of theirs is started.
+func (i *Instance) install(ctx context.Context, packages ...string) error {
 	var missing []string
 	for _, p := range packages {
 		out, err := exec.CommandContext(ctx, "dpkg-query", "-W", "-f=${Status}", p).Output()

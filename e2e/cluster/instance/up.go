@@ -40,7 +40,7 @@ func (i *Instance) build(ctx context.Context, o Options) (parts, error) {
 	if os.Geteuid() != 0 {
 		return parts{}, errors.New("the cluster needs root: it makes namespaces and cgroups")
 	}
-	if err := i.install(ctx); err != nil {
+	if err := i.install(ctx, packages...); err != nil {
 		return parts{}, err
 	}
 	cache := &artefact.Cache{Dir: filepath.Join(i.Cache, "artefacts"), Progress: i.Progress}

@@ -29,6 +29,7 @@ const usage = `usage: cluster VERB [ARGUMENT ...]
   hold|go-on COMPONENT ...        the same, for one that accepts connections and answers none
   logs COMPONENT                  what a daemon said
   publish [-o FILE] [NAME ...]    build step images with ko into the cluster's registry, and write their references
+  peers DIR                       what builds are compared with: an image with buildah and git, and Shipwright
   test                            try a pod, a claim, a PipelineRun, an EventListener, an import
 
 The cluster is named after the checkout, or by the environment variable ` + instance.NameVariable + `.
@@ -93,6 +94,7 @@ func verbs() map[string]func(context.Context, *instance.Instance, []string) erro
 		"env":     environment,
 		"logs":    logs,
 		"publish": publish,
+		"peers":   peers,
 		"test":    try,
 		"start": func(ctx context.Context, i *instance.Instance, names []string) error {
 			return i.Control().Start(ctx, names...)

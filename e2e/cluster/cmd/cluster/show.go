@@ -68,6 +68,13 @@ func publish(ctx context.Context, i *instance.Instance, args []string) error {
 	return i.Publish(ctx, args)
 }
 
+func peers(ctx context.Context, i *instance.Instance, args []string) error {
+	if len(args) != 1 {
+		return errors.New("usage: cluster peers DIRECTORY")
+	}
+	return i.Peers(ctx, args[0])
+}
+
 // try runs the smoke test.
 func try(ctx context.Context, i *instance.Instance, _ []string) error {
 	environment, err := i.Environment()
