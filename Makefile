@@ -104,12 +104,12 @@ cluster-check: ## Vet the modules of e2e/ that have a go.mod of their own, and r
 	cd e2e/chains && export GOFLAGS= CGO_ENABLED=0 && $(GO) vet ./... && $(GO) mod tidy -diff
 
 .PHONY: e2e
-e2e: ## Run the suites of e2e/ on a real cluster, which comes and goes, or on that of KUBECONFIG (as root on Debian; TEST=..., E2E=./e2e/build)
-	@bash e2e/run.sh -run '$(TEST)' $(E2E)
+e2e: ## Run the suites of e2e/ on a real cluster, which comes and goes, or on that of KUBECONFIG (as root on Debian; TEST=..., E2E=./e2e/build, KEEP=1)
+	@KEEP='$(KEEP)' bash e2e/run.sh -run '$(TEST)' $(E2E)
 
 .PHONY: bench-e2e
 bench-e2e: ## Measure builds on the cluster against a plain Tekton pipeline and Shipwright, and print the ratios (ROUNDS=3)
-	@ROUNDS='$(or $(ROUNDS),3)' bash e2e/run.sh -bench
+	@KEEP='$(KEEP)' ROUNDS='$(or $(ROUNDS),3)' bash e2e/run.sh -bench
 
 .PHONY: cluster-test
 cluster-test: ## Try the cluster: pods, claims, git, an import, a PipelineRun, an event

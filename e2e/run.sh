@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # What `make e2e` does: the suites of e2e/ on a real cluster, from nothing to nothing. Without KUBECONFIG that is the cluster of e2e/cluster, which
-# is brought up and taken down again; with KUBECONFIG the one that it names, which must have what docs/e2e.md lists.
+# is brought up and taken down again, or with KEEP=1 used if it is up, and left up; with KUBECONFIG the one that it names, which must have what
+# docs/e2e.md lists.
 #
 #   e2e/run.sh [-run PATTERN] [PACKAGE ...]
 #   e2e/run.sh -bench
@@ -47,15 +48,17 @@ measure() {
 # suites runs the tests, inside the cluster's namespaces if it has some of its own.
 suites() {
     say "running ${packages[*]}"
-    "$@" go test -p 1 -count=1 -v -timeout 60m -run "$pattern" "${packages[@]}"
+    "$@" go test -p 1 -parallel 4 -count=1 -v -timeout 60m -run "$pattern" "${packages[@]}"
 }
 
 own_cluster() {
     mkdir -p "$(dirname "$cluster")"
     (cd e2e/cluster && GOFLAGS= go build -o "$cluster" ./cmd/cluster)
-    local up=
-    "$cluster" status | grep -q 'is up (' && up=yes
-    if [ -z "$up" ]; then
+    if [ -z "${KEEP-}" ]; then
+        # A name of its own: the cluster of make cluster-up is left alone, and what a killed run has left is in nobody's way.
+        OSBS_CLUSTER=$("$cluster" status | awk 'NR == 1 {print $3}')-e2e
+        export OSBS_CLUSTER
+        "$cluster" down
         trap 'say "taking the cluster down"; "$cluster" down' EXIT
         trap 'exit 130' INT TERM
     fi

@@ -17,8 +17,10 @@ import (
 )
 
 func TestEveryLayoutBuildsPushesAndImports(t *testing.T) {
+	t.Parallel()
 	for _, layout := range []string{"fused", "balanced", "chained"} {
 		t.Run(layout, func(t *testing.T) {
+			t.Parallel()
 			s := newSite(t, settings{layout: layout})
 			base, baseDigest := s.base("base")
 			repository := s.newRepository("app", map[string]string{

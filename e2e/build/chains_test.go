@@ -34,6 +34,7 @@ type provenance struct {
 }
 
 func TestTektonChainsFindsTheImageAndTheCommit(t *testing.T) {
+	t.Parallel()
 	for _, layout := range []string{"fused", "chained"} {
 		t.Run(layout, func(t *testing.T) {
 			t.Parallel()

@@ -45,6 +45,7 @@ func (s *site) runNames() []string {
 }
 
 func TestOsbsBuildsShowsAndCancels(t *testing.T) {
+	t.Parallel()
 	s := newSite(t, settings{})
 	base, _ := s.base("base")
 	repository := s.newRepository("app", map[string]string{"Dockerfile": s.dockerfile(base, `RUN ["sh", "-c", "echo said-by-the-dockerfile"]`)})
@@ -93,6 +94,7 @@ func (s *site) checkShown(run string, want values) {
 }
 
 func TestOsbsBuildEndsWithTheKindOfAFailedInstruction(t *testing.T) {
+	t.Parallel()
 	s := newSite(t, settings{})
 	base, _ := s.base("base")
 	repository := s.newRepository("app", map[string]string{"Dockerfile": s.dockerfile(base, `RUN ["false"]`)})
@@ -109,6 +111,7 @@ func TestOsbsBuildEndsWithTheKindOfAFailedInstruction(t *testing.T) {
 }
 
 func TestTknStartsABuildAndFollowsIt(t *testing.T) {
+	t.Parallel()
 	s := newSite(t, settings{})
 	base, _ := s.base("base")
 	repository := s.newRepository("app", map[string]string{"Dockerfile": s.dockerfile(base, `RUN ["sh", "-c", "echo said-by-the-dockerfile"]`)})

@@ -50,6 +50,7 @@ const otherEngine = `
 `
 
 func TestAnotherEngineTakesThePlaceOfTheBuildStage(t *testing.T) {
+	t.Parallel()
 	for _, layout := range []string{"fused", "chained"} {
 		t.Run(layout, func(t *testing.T) {
 			t.Parallel()

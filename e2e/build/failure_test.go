@@ -16,6 +16,7 @@ import (
 )
 
 func TestAScratchBuildOnlyPushesItsUniqueTag(t *testing.T) {
+	t.Parallel()
 	s := newSite(t, settings{})
 	base, _ := s.base("base")
 	repository := s.newRepository("app", map[string]string{"Dockerfile": s.dockerfile(base, "COPY Dockerfile /")})
@@ -31,6 +32,7 @@ func TestAScratchBuildOnlyPushesItsUniqueTag(t *testing.T) {
 }
 
 func TestStagesOfADockerfileAreBuiltOnSeveralPrivateBases(t *testing.T) {
+	t.Parallel()
 	s := newSite(t, settings{})
 	base, baseDigest := s.base("base")
 	tools, _ := s.base("elsewhere/tools")
@@ -50,6 +52,7 @@ func TestStagesOfADockerfileAreBuiltOnSeveralPrivateBases(t *testing.T) {
 }
 
 func TestARepositoryIsClonedOverSSH(t *testing.T) {
+	t.Parallel()
 	s := newSite(t, settings{config: "git_secret: git-ssh\n"})
 	key, err := os.ReadFile(testbed.Variable(t, "OSBS_E2E_GIT_SSH_KEY"))
 	s.must(err)
@@ -65,6 +68,7 @@ func TestARepositoryIsClonedOverSSH(t *testing.T) {
 }
 
 func TestAPushThatIsRefusedFailsTheBuildAndNamesTheRegistry(t *testing.T) {
+	t.Parallel()
 	s := newSite(t, settings{layout: "[[clone, detect-base, lock, prepare, build], [push], [import]]"})
 	base, _ := s.base("base")
 	repository := s.newRepository("app", map[string]string{"Dockerfile": s.dockerfile(base, "COPY Dockerfile /")})

@@ -28,7 +28,7 @@ func slow(t *testing.T, layout, config string) (*site, *repository) {
 	t.Helper()
 	s := newSite(t, settings{layout: layout, config: smallRequests + config})
 	base, _ := s.base("base")
-	return s, s.newRepository("app", map[string]string{"Dockerfile": s.dockerfile(base, "ARG SECONDS=0", "RUN sleep $SECONDS")})
+	return s, s.newRepository("app", map[string]string{"Dockerfile": s.dockerfile(base, "ARG SECONDS=0", "RUN echo lasting-$SECONDS; sleep $SECONDS")})
 }
 
 // startLasting starts a build that takes a time, under a lock policy.
@@ -42,6 +42,7 @@ func (s *site) startLasting(r *repository, policy, seconds, release string) stri
 }
 
 func TestALockIsFreeWhenItsHolderIsCancelledOrDeleted(t *testing.T) {
+	t.Parallel()
 	for how, end := range map[string]func(s *site, run string){
 		"cancelled": func(s *site, run string) {
 			s.cancel(run)
@@ -54,6 +55,7 @@ func TestALockIsFreeWhenItsHolderIsCancelledOrDeleted(t *testing.T) {
 		},
 	} {
 		t.Run(how, func(t *testing.T) {
+			t.Parallel()
 			s, repository := slow(t, "fused", "")
 			holder := s.startLasting(repository, "fail", "3600", "1")
 			s.reached(holder, "build")

@@ -38,6 +38,7 @@ func (s *site) startMany(r *repository, policy, seconds string) []string {
 }
 
 func TestOfTenBuildsAtOnceUnderFailOneHasTheLock(t *testing.T) {
+	t.Parallel()
 	s, repository := slow(t, "fused", "")
 	runs := s.startMany(repository, "fail", "3600")
 	var going []string
@@ -62,6 +63,7 @@ func TestOfTenBuildsAtOnceUnderFailOneHasTheLock(t *testing.T) {
 }
 
 func TestTenBuildsAtOnceUnderWaitRunOneAfterTheOther(t *testing.T) {
+	t.Parallel()
 	s, repository := slow(t, "fused", "")
 	runs := s.startMany(repository, "wait", "1")
 	for _, run := range runs {
@@ -149,6 +151,7 @@ func (s *site) pushedApart(runs []string) {
 }
 
 func TestAWaitingBuildGoesOnWhenTheHoldersPodIsDeleted(t *testing.T) {
+	t.Parallel()
 	for how, grace := range map[string]int64{"asked": 30, "killed": 0} {
 		t.Run(how, func(t *testing.T) {
 			t.Parallel()

@@ -28,8 +28,8 @@ func TestAShortOutageOfWhatAStageNeedsIsRiddenOut(t *testing.T) {
 	for stage, daemon := range outages() {
 		t.Run(stage, func(t *testing.T) {
 			s, repository := s.within(t), repository.within(s)
-			run := s.startLasting(repository, "fail", "8", releaseFor(stage))
-			s.reached(run, "build")
+			run := s.startLasting(repository, "fail", "5", releaseFor(stage))
+			s.saysInLog(run, "build", "lasting-5")
 			testbed.Kill(t, daemon)
 			s.reached(run, stage)
 			s.saysInLog(run, stage, "trying again")
@@ -51,8 +51,8 @@ func TestALongOutageOfWhatAStageNeedsFailsTheBuildAndMovesNothing(t *testing.T) 
 		t.Run(stage, func(t *testing.T) {
 			s, repository := s.within(t), repository.within(s)
 			before := s.visible()
-			run := s.startLasting(repository, "fail", "8", releaseFor(stage))
-			s.reached(run, "build")
+			run := s.startLasting(repository, "fail", "5", releaseFor(stage))
+			s.saysInLog(run, "build", "lasting-5")
 			testbed.Kill(t, daemon)
 			s.failed(run)
 			if f := s.fault(run); f.stage != stage || f.kind != failure.Unavailable {
@@ -163,6 +163,7 @@ func (s *site) firstRun() string {
 }
 
 func TestTheFollowedLogIsWholeWhenThePodsAreGone(t *testing.T) {
+	t.Parallel()
 	for _, layout := range []string{"fused", "chained"} {
 		t.Run(layout, func(t *testing.T) {
 			t.Parallel()

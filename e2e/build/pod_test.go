@@ -58,8 +58,10 @@ const lookForToken = `
 `
 
 func TestInsertedTasksRunAndOnlyLockAndImportHaveAToken(t *testing.T) {
+	t.Parallel()
 	for _, layout := range []string{"fused", "chained"} {
 		t.Run(layout, func(t *testing.T) {
+			t.Parallel()
 			s := newSite(t, settings{layout: layout, overlay: strings.ReplaceAll(lookForToken, "BUSYBOX", testbed.Variable(t, "OSBS_E2E_BUSYBOX_IMAGE"))})
 			base, _ := s.base("base")
 			repository := s.newRepository("app", map[string]string{"Dockerfile": s.dockerfile(base, "RUN "+noToken)})
@@ -98,8 +100,10 @@ func (s *site) withToken(run string) []string {
 }
 
 func TestARebuildThatTheRepositoryDoesNotWantIsSkippedAndCompletes(t *testing.T) {
+	t.Parallel()
 	for _, layout := range []string{"fused", "balanced", "chained"} {
 		t.Run(layout, func(t *testing.T) {
+			t.Parallel()
 			s := newSite(t, settings{layout: layout})
 			base, _ := s.base("base")
 			repository := s.newRepository("app", map[string]string{

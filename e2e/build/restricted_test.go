@@ -8,6 +8,7 @@ import (
 )
 
 func TestAllPodsButTheBuildsWouldPassRestricted(t *testing.T) {
+	t.Parallel()
 	s := newSite(t, settings{layout: "chained"})
 	base, _ := s.base("base")
 	repository := s.newRepository("app", map[string]string{"Dockerfile": s.dockerfile(base, "COPY Dockerfile /")})

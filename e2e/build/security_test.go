@@ -31,9 +31,11 @@ func profile(t *testing.T) {
 }
 
 func TestWithCapabilitiesAndTheProfileANamespaceMayEnforceBaseline(t *testing.T) {
+	t.Parallel()
 	profile(t)
 	for _, layout := range []string{"fused", "chained"} {
 		t.Run(layout, func(t *testing.T) {
+			t.Parallel()
 			s := newSite(t, settings{layout: layout, config: "build_security: capabilities\n", labels: map[string]string{enforce: "baseline"}})
 			base, _ := s.base("base")
 			repository := s.newRepository("app", map[string]string{"Dockerfile": s.dockerfile(base, `RUN chown 1000:2000 /etc/passwd && chmod 4755 /bin/busybox`,

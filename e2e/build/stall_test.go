@@ -58,8 +58,8 @@ func (s *site) stall(stage string, r *repository, release string) (run string, g
 	case "build":
 		run = s.startLasting(r, "fail", "3600", release)
 	default:
-		run = s.startLasting(r, "fail", "8", release)
-		s.reached(run, "build")
+		run = s.startLasting(r, "fail", "5", release)
+		s.saysInLog(run, "build", "lasting-5")
 		testbed.Hold(s.t, hold)
 	}
 	s.reached(run, stage)
@@ -154,7 +154,7 @@ func TestABuildWhosePodIsDeletedFailsOrRecoversAndTheNextOneWorks(t *testing.T) 
 	testbed.NeedsDaemons(t)
 	for how, grace := range map[string]int64{"asked": 30, "killed": 0} {
 		t.Run(how, func(t *testing.T) {
-			s, repository := slow(t, map[string]string{"asked": "chained", "killed": "fused"}[how], mirror(t))
+			s, repository := slow(t, map[string]string{"asked": "balanced", "killed": "fused"}[how], mirror(t))
 			s.works(repository, "1")
 			for _, stage := range stages() {
 				t.Run(stage, func(t *testing.T) { s.within(t).losesPod(stage, repository, grace) })

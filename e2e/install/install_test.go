@@ -4,6 +4,7 @@ package install
 
 import (
 	"context"
+	"fmt"
 	"os/exec"
 	"strings"
 	"testing"
@@ -24,7 +25,8 @@ import (
 
 const site = "registry_uri: registry.example.com\n"
 
-// objects are names of everything that can be listed of an installation, and of what builds keep beside it.
+// objects are names of everything that can be listed of an installation, and of what builds keep beside it, each with what changes when
+// somebody changes it: controllers write into the status of some, which changes the version but not the generation.
 func (s *space) objects(t *testing.T) map[string]string {
 	t.Helper()
 	client, err := dynamic.NewForConfig(s.Admin)
@@ -48,6 +50,9 @@ func (s *space) objects(t *testing.T) map[string]string {
 		for _, o := range list.Items {
 			if o.GetDeletionTimestamp() == nil && metav1.GetControllerOf(&o) == nil {
 				out[r.Resource+"/"+o.GetName()] = o.GetResourceVersion()
+				if o.GetGeneration() > 0 {
+					out[r.Resource+"/"+o.GetName()] = fmt.Sprintf("%s, generation %d", o.GetUID(), o.GetGeneration())
+				}
 			}
 		}
 	}

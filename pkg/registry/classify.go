@@ -141,8 +141,19 @@ func isBroken(err error) bool {
 			return true
 		}
 	}
+	return isTimeout(err) || strings.Contains(err.Error(), "server closed idle connection")
+}
+
+// isTimeout looks at all errors of the chain: one of net/http knows only of the error that it holds itself, and not of what that has wrapped.
+func isTimeout(err error) bool {
 	var network net.Error
-	return errors.As(err, &network) && network.Timeout() || strings.Contains(err.Error(), "server closed idle connection")
+	for errors.As(err, &network) {
+		if network.Timeout() {
+			return true
+		}
+		err = errors.Unwrap(network)
+	}
+	return false
 }
 
 // classifyRubbish is for what is left: go-containerregistry has no types for most of what it says about strange answers.

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"net"
 	"net/http"
+	"net/url"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -251,6 +252,19 @@ func TestClassify(t *testing.T) {
 		if got := failure.KindOf(registry.Classify(tc.err, "r.example.com/a:1")); got != tc.kind {
 			t.Errorf("%s: %s, want %s", name, got, tc.kind)
 		}
+	}
+}
+
+type timeout struct{}
+
+func (timeout) Error() string   { return "TLS handshake timeout" }
+func (timeout) Timeout() bool   { return true }
+func (timeout) Temporary() bool { return true }
+
+func TestClassifyFindsATimeoutBelowTheRetries(t *testing.T) {
+	err := &url.Error{Op: "Get", URL: "https://r.example.com/v2/", Err: fmt.Errorf("after 7 tries: %w", timeout{})}
+	if got := registry.Classify(err, "r.example.com/a:1"); !strings.Contains(got.Error(), "registry r.example.com cannot be reached") {
+		t.Error(got)
 	}
 }
 
