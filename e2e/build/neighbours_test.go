@@ -17,13 +17,17 @@ func TestTwoNamespacesDoNotSeeEachOther(t *testing.T) {
 	t.Parallel()
 	first, repository := slow(t, "fused", "")
 	second := newSite(t, settings{config: smallRequests})
-	one := first.startLasting(repository, "fail", "20", "1")
+	one := first.startLasting(repository, "fail", "3600", "1")
 	first.reached(one, "build")
 	two := second.startLasting(repository, "fail", "0", "2")
 	second.succeeded(two)
 	if first.get(one).IsDone() {
 		t.Error("the first build did not last long enough to show anything")
 	}
+	first.cancel(one)
+	first.ended(one)
+	first.podsEnd(one)
+	one = first.startLasting(repository, "fail", "0", "3")
 	first.succeeded(one)
 	if a, b := results(first.get(one))["BUILD_CONFIG"], results(second.get(two))["BUILD_CONFIG"]; a != b || a == "" {
 		t.Errorf("the build configs are %q and %q", a, b)
@@ -31,8 +35,8 @@ func TestTwoNamespacesDoNotSeeEachOther(t *testing.T) {
 	for _, s := range []*site{first, second} {
 		streams, err := s.image.ImageV1().ImageStreams(s.Name).List(t.Context(), metav1.ListOptions{})
 		s.must(err)
-		if len(streams.Items) != 1 || len(s.runNames()) != 1 {
-			t.Errorf("%s has %d ImageStreams and the builds %q", s.Name, len(streams.Items), s.runNames())
+		if len(streams.Items) != 1 {
+			t.Errorf("%s has %d ImageStreams", s.Name, len(streams.Items))
 		}
 	}
 	if out, _, code := first.osbs("list-builds"); code != 0 || strings.Contains(out, two) || !strings.Contains(out, one) {

@@ -152,12 +152,19 @@ func TestABuildIsCancelledInEachStage(t *testing.T) {
 
 func TestABuildWhosePodIsDeletedFailsOrRecoversAndTheNextOneWorks(t *testing.T) {
 	testbed.NeedsDaemons(t)
-	for how, grace := range map[string]int64{"asked": 30, "killed": 0} {
-		t.Run(how, func(t *testing.T) {
-			s, repository := slow(t, map[string]string{"asked": "balanced", "killed": "fused"}[how], mirror(t))
+	for _, c := range []struct {
+		name, layout string
+		grace        int64
+		stages       []string
+	}{
+		{"killed", "fused", 0, stages()},
+		{"asked", "chained", 30, []string{"build", "push", "import"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s, repository := slow(t, c.layout, mirror(t))
 			s.works(repository, "1")
-			for _, stage := range stages() {
-				t.Run(stage, func(t *testing.T) { s.within(t).losesPod(stage, repository, grace) })
+			for _, stage := range c.stages {
+				t.Run(stage, func(t *testing.T) { s.within(t).losesPod(stage, repository, c.grace) })
 			}
 			s.works(repository, "2")
 		})
@@ -182,6 +189,9 @@ func (s *site) losesPod(stage string, r *repository, grace int64) {
 		}
 		s.checkStream(got)
 		return
+	}
+	if reason, _ := condition(s.get(run)); reason == v1.PipelineRunReasonFailed.String() {
+		s.t.Logf("%s failed: %+v", run, s.fault(run))
 	}
 	s.podsEnd(run)
 	s.unmoved(before)

@@ -56,7 +56,9 @@ func Run(ctx context.Context, o Options) (workspace.Lock, error) {
 	}
 	began := time.Now()
 	err = o.acquire(ctx)
-	record := workspace.Lock{BuildConfig: o.BuildConfig, Holder: o.Holder.Build, Waited: time.Since(began).Seconds()}
+	record := workspace.Lock{
+		BuildConfig: o.BuildConfig, Holder: o.Holder.Build, HolderUID: o.Holder.UID, Created: o.Created.UTC(), Waited: time.Since(began).Seconds(),
+	}
 	if failure.KindOf(err) == failure.Skipped {
 		record.State, record.Reason = workspace.StateSkipped, err.Error()
 		o.Log.Info("skipped: " + record.Reason)

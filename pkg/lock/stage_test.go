@@ -253,7 +253,7 @@ func TestRunOfASupersededBuild(t *testing.T) {
 	o.Locker = superseding{}
 	record := run(t, o)
 	want := workspace.Lock{
-		BuildConfig: record.BuildConfig, Holder: "app-1", State: workspace.StateSkipped,
+		BuildConfig: record.BuildConfig, Holder: "app-1", HolderUID: o.Holder.UID, Created: o.Created, State: workspace.StateSkipped,
 		Reason: "build app-1 of " + record.BuildConfig + " is superseded by app-9, a newer autorebuild",
 	}
 	got, err := workspace.Read[workspace.Lock](o.Workspace)

@@ -35,7 +35,7 @@ type Options struct {
 	Scratch, Isolated bool
 	// Jobs is how many blobs are sent at once; 0 means transfer.DefaultJobs.
 	Jobs int
-	// Now and Rand make the unique tag; the defaults are time.Now and crypto/rand.Reader.
+	// Now and Rand make the unique tag. By default the build that the lock stage has recorded does, or else time.Now and crypto/rand.Reader.
 	Now  func() time.Time
 	Rand io.Reader
 }
@@ -58,6 +58,10 @@ func Run(ctx context.Context, o Options) (workspace.Push, error) {
 	if err != nil {
 		return workspace.Push{}, err
 	}
+	identified, err := o.identify()
+	if err != nil {
+		return workspace.Push{}, err
+	}
 	set, err := o.tags(built.labels)
 	if err != nil {
 		return workspace.Push{}, err
@@ -66,7 +70,7 @@ func Run(ctx context.Context, o Options) (workspace.Push, error) {
 	if err != nil {
 		return workspace.Push{}, err
 	}
-	p := &pusher{Options: o, built: built, attempt: try}
+	p := &pusher{Options: o, built: built, attempt: try, identified: identified}
 	record, err := p.run(ctx)
 	if err != nil {
 		return workspace.Push{}, err
@@ -125,6 +129,8 @@ type pusher struct {
 	Options
 	built   built
 	attempt *attempt
+	// identified says that the unique tag tells which build has set it.
+	identified bool
 }
 
 // destination is the image's repository in one registry.
@@ -138,6 +144,11 @@ func (p *pusher) run(ctx context.Context) (workspace.Push, error) {
 	dests, err := p.open(ctx)
 	if err != nil {
 		return workspace.Push{}, err
+	}
+	if p.identified {
+		if err := p.recognise(ctx, dests); err != nil {
+			return workspace.Push{}, err
+		}
 	}
 	if err := p.checkPrimary(ctx, dests); err != nil {
 		return workspace.Push{}, err

@@ -124,6 +124,9 @@ type Lock struct {
 	BuildConfig string `json:"buildConfig"`
 	// Holder is the build.
 	Holder string `json:"holder"`
+	// HolderUID tells it from every other build, and Created is when it was created.
+	HolderUID string    `json:"holderUID,omitempty"`
+	Created   time.Time `json:"created,omitzero"`
 	// Waited is how long the build waited for its turn, in seconds.
 	Waited float64 `json:"waitedSeconds"`
 	// State is empty when the build holds the lock. It is StateSkipped when the build was superseded while it waited: it holds nothing,
