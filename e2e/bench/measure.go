@@ -83,8 +83,12 @@ func (s *site) succeeded(ctx context.Context, name string) error {
 	}
 	for _, c := range run.Status.Conditions {
 		if c.Type == "Succeeded" && c.Status != "True" {
-			pods, _ := s.kubectl(ctx, "", "logs", "--all-containers", "--tail=40", "-l", "tekton.dev/pipelineRun="+name[strings.Index(name, "/")+1:])
-			return fmt.Errorf("%s ended with %s: %s\n%s", name, c.Reason, c.Message, pods)
+			run := name[strings.Index(name, "/")+1:]
+			logs, _ := s.kubectl(ctx, "", "logs", "--all-containers", "--tail=40", "-l", "tekton.dev/taskRun,tekton.dev/pipelineRun="+run)
+			if logs == "" {
+				logs, _ = s.kubectl(ctx, "", "logs", "--all-containers", "--tail=40", "-l", "tekton.dev/taskRun,buildrun.shipwright.io/name="+run)
+			}
+			return fmt.Errorf("%s ended with %s: %s\n%s", name, c.Reason, c.Message, logs)
 		}
 	}
 	return nil

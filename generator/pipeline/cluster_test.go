@@ -183,7 +183,7 @@ func wait(t *testing.T, namespace, name string) *v1.PipelineRun {
 // checkRun checks that the run has succeeded with its results, and which of its steps saw a token.
 func checkRun(t *testing.T, namespace, name, state string, run *v1.PipelineRun) {
 	t.Helper()
-	logs := kubectl(t, "", "-n", namespace, "logs", "-l", "tekton.dev/pipelineRun="+name, "--all-containers", "--tail=-1", "--max-log-requests=60")
+	logs := kubectl(t, "", "-n", namespace, "logs", "-l", "tekton.dev/taskRun,tekton.dev/pipelineRun="+name, "--all-containers", "--tail=-1", "--max-log-requests=60")
 	if !run.IsSuccessful() {
 		t.Fatalf("%v\n%s", run.Status.Conditions, logs)
 	}

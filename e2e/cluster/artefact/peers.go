@@ -16,7 +16,7 @@ const shipwrightModule = "github.com/shipwright-io/build"
 
 // Debian is the root directory of a Debian with buildah and git, as rootfs.tar: what the usual Tasks and strategies build with.
 func Debian() Artefact {
-	const recipe = "bookworm minbase buildah git 1"
+	const recipe = "bookworm minbase buildah git lfs ssh 1"
 	return Artefact{
 		Name:   "debian",
 		Inputs: []string{recipe},
@@ -26,7 +26,7 @@ func Debian() Artefact {
 			if _, err := os.Stat(sources); err != nil {
 				sources = "/etc/apt/sources.list"
 			}
-			return run(ctx, log, out, nil, "mmdebstrap", "--variant=minbase", "--include=ca-certificates,git,buildah", "bookworm", "rootfs.tar", sources)
+			return run(ctx, log, out, nil, "mmdebstrap", "--variant=minbase", "--include=ca-certificates,git,git-lfs,openssh-client,buildah", "bookworm", "rootfs.tar", sources)
 		},
 	}
 }
