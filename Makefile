@@ -2,7 +2,8 @@
 
 GO          ?= go
 TAGS        := containers_image_openpgp,exclude_graphdriver_btrfs,exclude_graphdriver_devicemapper
-# The engine's libraries want C libraries unless these tags are set; every go command below inherits them.
+# The engine's libraries want C libraries unless these tags are set; every go command below inherits them. Most have -trimpath as well, as ko
+# and releases do, so that what the programs are made of is compiled once.
 export GOFLAGS := $(strip $(GOFLAGS) -tags=$(TAGS))
 BIN         := bin
 CACHE       := $(CURDIR)/.cache
@@ -43,13 +44,13 @@ test: packages vet $(KO) ## Run all tests with the race detector, on real server
 
 .PHONY: vet
 vet: ## Check formatting, vet, and that go.mod is tidy
-	@test -z "$$(gofmt -l cmd e2e generator pkg internal examples tasks 2>/dev/null | tee /dev/stderr)" || { echo "run: gofmt -w on the files above" >&2; exit 1; }
-	CGO_ENABLED=0 $(GO) vet -tags=$(TAGS),e2e ./...
+	@test -z "$$(gofmt -l cmd e2e generator pkg internal examples tasks 2>/dev/null | tee -a /dev/stderr)" || { echo "run: gofmt -w on the files above" >&2; exit 1; }
+	CGO_ENABLED=0 $(GO) vet -trimpath -tags=$(TAGS),e2e ./...
 	$(GO) mod tidy -diff
 
 .PHONY: lint
 lint: $(GOLANGCI) ## Run the linters of .golangci.yaml
-	CGO_ENABLED=0 $(GOLANGCI) run ./...
+	CGO_ENABLED=0 GOFLAGS='$(GOFLAGS) -trimpath' $(GOLANGCI) run ./...
 
 $(GOLANGCI):
 	@mkdir -p $(@D)
@@ -104,8 +105,8 @@ cluster-check: ## Vet the modules of e2e/ that have a go.mod of their own, and r
 	cd e2e/chains && export GOFLAGS= CGO_ENABLED=0 && $(GO) vet ./... && $(GO) mod tidy -diff
 
 .PHONY: e2e
-e2e: ## Run the suites of e2e/ on a real cluster, which comes and goes, or on that of KUBECONFIG (as root on Debian; TEST=..., E2E=./e2e/build, KEEP=1)
-	@KEEP='$(KEEP)' bash e2e/run.sh -run '$(TEST)' $(E2E)
+e2e: ## Run the suites of e2e/ on a real cluster, which comes and goes, or on that of KUBECONFIG (as root on Debian; TEST=..., E2E=./e2e/build, KEEP=1, RETRY=1)
+	@KEEP='$(KEEP)' RETRY='$(RETRY)' bash e2e/run.sh -run '$(TEST)' $(E2E)
 
 .PHONY: bench-e2e
 bench-e2e: ## Measure builds on the cluster against a plain Tekton pipeline and Shipwright, and print the ratios (ROUNDS=3)
@@ -118,7 +119,7 @@ cluster-test: ## Try the cluster: pods, claims, git, an import, a PipelineRun, a
 
 .PHONY: generate
 generate: ## Render what is generated: pipelines/, and the references in docs/
-	CGO_ENABLED=0 $(GO) generate ./...
+	CGO_ENABLED=0 GOFLAGS='$(GOFLAGS) -trimpath' $(GO) generate ./...
 
 .PHONY: verify-generate
 verify-generate: generate ## Check that what is generated is committed

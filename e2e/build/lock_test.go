@@ -63,9 +63,7 @@ func TestALockIsFreeWhenItsHolderIsCancelledOrDeleted(t *testing.T) {
 			s.queued(waiting)
 			end(s, holder)
 			got := s.succeeded(waiting)
-			if want := s.digest(got["IMAGE_URL"]); got["IMAGE_DIGEST"] != want {
-				t.Errorf("IMAGE_DIGEST is %q, the registry has %q", got["IMAGE_DIGEST"], want)
-			}
+			s.checkDigest(got)
 		})
 	}
 }
