@@ -5,11 +5,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"time"
 )
 
 // site is a namespace in which everything is measured.
@@ -36,7 +36,7 @@ func newSite(ctx context.Context, peers string) (*site, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &site{namespace: fmt.Sprintf("osbs-bench-%08x", rand.Uint32()), peers: peers, dir: dir, samples: map[string]string{}}
+	s := &site{namespace: fmt.Sprintf("osbs-bench-%d", time.Now().Unix()), peers: peers, dir: dir, samples: map[string]string{}}
 	_, err = s.command(ctx, "", "kubectl", "create", "namespace", s.namespace)
 	return s, err
 }
