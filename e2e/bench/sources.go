@@ -10,7 +10,6 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/crane"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
@@ -47,17 +46,16 @@ func (s *site) sources(ctx context.Context) error {
 	return nil
 }
 
-// image is a reference in the registry.
+// image is a reference of a base. It is in the registry without credentials: Shipwright's strategy for buildah cannot use those that Tekton
+// brings, as its root file system is read-only.
 func (s *site) image(name string) string {
-	return variable("REGISTRY") + "/" + s.namespace + "/" + name + ":1"
+	return variable("IMAGES") + "/" + s.namespace + "/" + name + ":1"
 }
 
 // pushBases makes an image with a shell, and one that has a large layer beside it.
 func pushBases(ctx context.Context, small, large string) error {
-	options := []crane.Option{crane.WithContext(ctx), crane.WithAuth(authn.FromConfig(authn.AuthConfig{
-		Username: variable("REGISTRY_USER"), Password: variable("REGISTRY_PASSWORD"),
-	}))}
-	shell, err := crane.Pull(variable("BUSYBOX_IMAGE"), crane.WithContext(ctx))
+	options := []crane.Option{crane.WithContext(ctx)}
+	shell, err := crane.Pull(variable("BUSYBOX_IMAGE"), options...)
 	if err != nil {
 		return err
 	}

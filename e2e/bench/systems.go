@@ -230,7 +230,7 @@ spec:
   paramValues:
   - {name: storage-driver, value: %[2]s}
   output:
-    image: %q
+    image: %[4]q
     pushSecret: osbs-registry
 `, c.name, driver, c.url, variable("REGISTRY")+"/"+s.namespace+"/ship-"+driver+"-"+c.name+":1")
 			if _, err := s.kubectl(ctx, build, "apply", "-f", "-"); err != nil {

@@ -94,7 +94,9 @@ func (i *Instance) writeShipwright(ctx context.Context, source, debian, dir stri
 		return err
 	}
 	work = filepath.Join(work, "source")
-	config := fmt.Sprintf("defaultBaseImage: %s\nbaseImageOverrides:\n  github.com/shipwright-io/build/cmd/git: %s\n", artefact.StaticImage, debian)
+	// What pushes must trust the cluster's CA as well.
+	config := fmt.Sprintf("defaultBaseImage: %s\nbaseImageOverrides:\n  github.com/shipwright-io/build/cmd/git: %s\n  github.com/shipwright-io/build/cmd/image-processing: %[2]s\n",
+		artefact.StaticImage, debian)
 	if err := writeFile(filepath.Join(work, ".ko.yaml"), []byte(config)); err != nil {
 		return err
 	}
