@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 )
 
@@ -28,6 +29,7 @@ func main() {
 func run(ctx context.Context) error {
 	rounds := flag.Int("rounds", 3, "how often each is measured; the median counts")
 	peers := flag.String("peers", "", "directory that `cluster peers` has made")
+	only := flag.String("case", "", "measure only this case: copy or runs")
 	keep := flag.Bool("keep", false, "leave the namespace")
 	flag.Parse()
 	if *peers == "" {
@@ -42,6 +44,9 @@ func run(ctx context.Context) error {
 	}
 	if err := s.prepare(ctx); err != nil {
 		return err
+	}
+	if *only != "" {
+		s.cases = slices.DeleteFunc(s.cases, func(c buildCase) bool { return c.name != *only })
 	}
 	table, err := s.measure(ctx, *rounds)
 	if err != nil {
