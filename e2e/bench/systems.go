@@ -63,11 +63,7 @@ spec:
   workspaces:
   - name: source
   steps:
-  - name: clone
-    image: IMAGE
-    command: [git]
-    args: [clone, --depth=1, --branch=main, $(params.url), $(workspaces.source.path)/source]
-    securityContext: {runAsUser: 0}
+  CLONE
 ---
 apiVersion: tekton.dev/v1
 kind: Task
@@ -79,18 +75,7 @@ spec:
   workspaces:
   - name: source
   steps:
-  - name: build
-    image: IMAGE
-    workingDir: $(workspaces.source.path)/source
-    command: [buildah]
-    args: [--storage-driver=vfs, bud, --tag=$(params.image), .]
-    BUILD
-  - name: push
-    image: IMAGE
-    command: [buildah]
-    args: [--storage-driver=vfs, push, $(params.image)]
-    BUILD
-  VOLUMES
+  BUILD
 ---
 apiVersion: tekton.dev/v1
 kind: Task
@@ -103,23 +88,8 @@ spec:
   workspaces:
   - name: source
   steps:
-  - name: clone
-    image: IMAGE
-    command: [git]
-    args: [clone, --depth=1, --branch=main, $(params.url), $(workspaces.source.path)/source]
-    securityContext: {runAsUser: 0}
-  - name: build
-    image: IMAGE
-    workingDir: $(workspaces.source.path)/source
-    command: [buildah]
-    args: [--storage-driver=vfs, bud, --tag=$(params.image), .]
-    BUILD
-  - name: push
-    image: IMAGE
-    command: [buildah]
-    args: [--storage-driver=vfs, push, $(params.image)]
-    BUILD
-  VOLUMES
+  CLONE
+  BUILD
 ---
 apiVersion: tekton.dev/v1
 kind: Pipeline
@@ -166,15 +136,25 @@ spec:
     - {name: source, workspace: source}
 `
 
-// plainStep is what a step with buildah needs: the privileges that the catalogue's Task has, storage, credentials.
-const plainStep = `env:
-    - {name: DOCKER_CONFIG, value: /docker}
-    securityContext: {privileged: true}
-    volumeMounts:
-    - {name: storage, mountPath: /var/lib/containers}
-    - {name: docker, mountPath: /docker}`
-
-const plainVolumes = `volumes:
+// The steps of these Tasks. Those with buildah have the privileges of the catalogue's Task, storage and credentials.
+const (
+	plainClone = `- name: clone
+    image: IMAGE
+    command: [git]
+    args: [clone, --depth=1, --branch=main, $(params.url), $(workspaces.source.path)/source]
+    securityContext: {runAsUser: 0}`
+	plainBuild = `- name: build
+    image: IMAGE
+    workingDir: $(workspaces.source.path)/source
+    command: [buildah]
+    args: [--storage-driver=vfs, bud, --tag=$(params.image), .]
+    PRIVILEGES
+  - name: push
+    image: IMAGE
+    command: [buildah]
+    args: [--storage-driver=vfs, push, $(params.image)]
+    PRIVILEGES
+  volumes:
   - name: storage
     emptyDir: {}
   - name: docker
@@ -182,13 +162,21 @@ const plainVolumes = `volumes:
       secretName: osbs-registry
       items:
       - {key: .dockerconfigjson, path: config.json}`
+	plainPrivileges = `env:
+    - {name: DOCKER_CONFIG, value: /docker}
+    securityContext: {privileged: true}
+    volumeMounts:
+    - {name: storage, mountPath: /var/lib/containers}
+    - {name: docker, mountPath: /docker}`
+)
 
 func (s *site) installPlain(ctx context.Context) error {
 	image, err := os.ReadFile(filepath.Join(s.peers, "image"))
 	if err != nil {
 		return err
 	}
-	objects := strings.NewReplacer("IMAGE", strings.TrimSpace(string(image)), "BUILD", plainStep, "VOLUMES", plainVolumes).Replace(plainTasks)
+	steps := strings.NewReplacer("CLONE", plainClone, "BUILD", plainBuild).Replace(plainTasks)
+	objects := strings.NewReplacer("IMAGE", strings.TrimSpace(string(image)), "PRIVILEGES", plainPrivileges).Replace(steps)
 	_, err = s.kubectl(ctx, objects, "apply", "-f", "-")
 	return err
 }

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-containerregistry/pkg/name"
+
 	"github.com/osbs-tekton/osbs/e2e/testbed"
 )
 
@@ -44,7 +46,9 @@ func TestTektonChainsFindsTheImageAndTheCommit(t *testing.T) {
 			run := s.start(values{"git-url": repository.url, "git-branch": "main"})
 			got := s.succeeded(run)
 			made := s.provenance(run)
-			repo, _, _ := cutTag(got["IMAGE_URL"])
+			image, err := name.ParseReference(got["IMAGE_URL"])
+			s.must(err)
+			repo := image.Context().Name()
 			algorithm, hash, _ := strings.Cut(got["IMAGE_DIGEST"], ":")
 			if want := got["IMAGE_URL"] + "@" + got["IMAGE_DIGEST"]; len(made.Images) != 1 || made.Images[0] != want {
 				t.Errorf("Chains would sign the images %q, want %s", made.Images, want)
@@ -79,13 +83,4 @@ func (s *site) provenance(run string) provenance {
 	var made provenance
 	s.must(json.Unmarshal(out, &made))
 	return made
-}
-
-// cutTag cuts repository:tag.
-func cutTag(url string) (repository, tag string, found bool) {
-	n := strings.LastIndexByte(url, ':')
-	if n < 0 || strings.Contains(url[n:], "/") {
-		return url, "", false
-	}
-	return url[:n], url[n+1:], true
 }

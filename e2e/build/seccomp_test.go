@@ -5,9 +5,7 @@ package build
 import (
 	"encoding/json"
 	"os"
-	"path/filepath"
 	"slices"
-	"strings"
 	"testing"
 
 	v1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
@@ -67,11 +65,5 @@ func profileWithout(t *testing.T, call string) {
 	if text, err = json.Marshal(profile); err != nil {
 		t.Fatal(err)
 	}
-	target := filepath.Join(os.Getenv("OSBS_E2E_DIR"), "var/kubelet/seccomp/osbs", strings.ToLower("without-"+call+".json"))
-	if err := os.MkdirAll(filepath.Dir(target), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(target, text, 0o644); err != nil {
-		t.Fatal(err)
-	}
+	putProfile(t, "without-"+call+".json", text)
 }

@@ -13,15 +13,20 @@ const enforce = "pod-security.kubernetes.io/enforce"
 // profile puts the seccomp profile of the build stage on the node, if this is the cluster of e2e/cluster; others must have it.
 func profile(t *testing.T) {
 	t.Helper()
-	dir := os.Getenv("OSBS_E2E_DIR")
-	if dir == "" {
+	if os.Getenv("OSBS_E2E_DIR") == "" {
 		return
 	}
 	text, err := os.ReadFile("../../seccomp/build.json")
 	if err != nil {
 		t.Fatal(err)
 	}
-	target := filepath.Join(dir, "var/kubelet/seccomp/osbs/build.json")
+	putProfile(t, "build.json", text)
+}
+
+// putProfile writes a profile where the kubelet of e2e/cluster looks for osbs/NAME.
+func putProfile(t *testing.T, name string, text []byte) {
+	t.Helper()
+	target := filepath.Join(os.Getenv("OSBS_E2E_DIR"), "var/kubelet/seccomp/osbs", name)
 	if err := os.MkdirAll(filepath.Dir(target), 0o755); err != nil {
 		t.Fatal(err)
 	}
