@@ -11,14 +11,13 @@ import (
 	"os"
 	"time"
 
-	imageclient "github.com/openshift/client-go/image/clientset/versioned"
-	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/klog/v2"
 
 	"github.com/osbs-tekton/osbs/pkg/cluster"
 	"github.com/osbs-tekton/osbs/pkg/failure"
 	"github.com/osbs-tekton/osbs/pkg/imagewatch"
+	"github.com/osbs-tekton/osbs/pkg/situation"
 	"github.com/osbs-tekton/osbs/pkg/step"
 )
 
@@ -84,7 +83,7 @@ func (s settings) run(ctx context.Context, o imagewatch.Options) error {
 	o.Identity = fmt.Sprintf("%s_%d", o.Identity, os.Getpid())
 	config := rest.CopyConfig(found.REST)
 	config.UserAgent, config.QPS, config.Burst = "osbs-imagewatch", float32(*s.requests), 2**s.requests
-	clients, err := connect(config, o.Namespace)
+	clients, err := situation.Connect(config, o.Namespace)
 	if err != nil {
 		return err
 	}
@@ -96,19 +95,6 @@ func (s settings) run(ctx context.Context, o imagewatch.Options) error {
 		return w.Once(ctx)
 	}
 	return serve(ctx, *s.listen, w)
-}
-
-func connect(config *rest.Config, namespace string) (imagewatch.Clients, error) {
-	var c imagewatch.Clients
-	var err error
-	if c.Kube, err = kubernetes.NewForConfig(config); err != nil {
-		return c, failure.New(failure.Usage, "making a client for Kubernetes: %w", err)
-	}
-	if c.Image, err = imageclient.NewForConfig(config); err != nil {
-		return c, failure.New(failure.Usage, "making a client for ImageStreams: %w", err)
-	}
-	c.Runs, err = imagewatch.Runs(config, namespace)
-	return c, err
 }
 
 // serve watches, and answers probes and Prometheus meanwhile.

@@ -8,6 +8,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/osbs-tekton/osbs/pkg/rebuild"
+	"github.com/osbs-tekton/osbs/pkg/situation"
 )
 
 // dispatcher decides what is asked for, when. It has no clock and no network; what it forgets when the process dies is found again:
@@ -74,10 +75,10 @@ type decision struct {
 }
 
 // decide says what to send now. Each of send is pending until sent, fail or a later decide says otherwise.
-func (d *dispatcher) decide(s *situation, now time.Time) decision {
+func (d *dispatcher) decide(s *situation.Situation, now time.Time) decision {
 	out := decision{}
 	out.confirmed, out.lost = d.settle(s, now)
-	state := s.state
+	state := s.State
 	state.Budget = d.maxConcurrent
 	state.Builds = slices.Clone(state.Builds)
 	for name, p := range d.pending {
@@ -94,7 +95,7 @@ func (d *dispatcher) decide(s *situation, now time.Time) decision {
 	}
 	out.plan = planUnasked(s, state)
 	d.forget(out.plan)
-	if !s.paused {
+	if !s.Paused {
 		out.send, out.wake = d.choose(out.plan.Start(), now, out.wake)
 	}
 	for _, p := range d.pending {
@@ -104,12 +105,12 @@ func (d *dispatcher) decide(s *situation, now time.Time) decision {
 }
 
 // planUnasked plans without what was asked for already: its PipelineRun exists, and what it did is not seen yet.
-func planUnasked(s *situation, state rebuild.State) rebuild.Plan {
+func planUnasked(s *situation.Situation, state rebuild.State) rebuild.Plan {
 	for {
-		plan := s.graph.Plan(state)
+		plan := s.Graph.Plan(state)
 		asked := false
 		for _, item := range plan.Start() {
-			if _, exists := s.created(item.Build); exists {
+			if _, exists := s.Created(item.Build); exists {
 				state.Postponed[item.Build], asked = true, true
 			}
 		}
@@ -120,10 +121,10 @@ func planUnasked(s *situation, state rebuild.State) rebuild.Plan {
 }
 
 // settle takes from the pending what has become a PipelineRun, and what was lost.
-func (d *dispatcher) settle(s *situation, now time.Time) (confirmed, lost []*delivery) {
+func (d *dispatcher) settle(s *situation.Situation, now time.Time) (confirmed, lost []*delivery) {
 	for _, name := range slices.Sorted(maps.Keys(d.pending)) {
 		p := d.pending[name]
-		_, exists := s.created(name)
+		_, exists := s.Created(name)
 		switch {
 		case exists:
 			delete(d.pending, name)

@@ -11,10 +11,6 @@ import (
 	"log/slog"
 	"time"
 
-	imageclient "github.com/openshift/client-go/image/clientset/versioned"
-	"k8s.io/client-go/kubernetes"
-	"k8s.io/client-go/tools/cache"
-
 	"github.com/osbs-tekton/osbs/pkg/failure"
 )
 
@@ -50,14 +46,6 @@ const (
 	DefaultInFlight       = 8
 	DefaultConfirmTimeout = 20 * time.Second
 )
-
-// Clients reach the API.
-type Clients struct {
-	Kube  kubernetes.Interface
-	Image imageclient.Interface
-	// Runs lists and watches the PipelineRuns of the namespace; see Runs.
-	Runs cache.ListerWatcher
-}
 
 func (o Options) withDefaults() Options {
 	if o.Log == nil {

@@ -19,6 +19,7 @@ import (
 	"github.com/osbs-tekton/osbs/pkg/buildconfig/configmap"
 	"github.com/osbs-tekton/osbs/pkg/failure"
 	"github.com/osbs-tekton/osbs/pkg/installation"
+	"github.com/osbs-tekton/osbs/pkg/situation"
 )
 
 // caches are what the watcher knows of the cluster. Every change of them calls notify.
@@ -34,15 +35,15 @@ type caches struct {
 	started atomic.Bool
 }
 
-func newCaches(o Options, c Clients, notify func()) (*caches, error) {
+func newCaches(o Options, c situation.Clients, notify func()) (*caches, error) {
 	kube, image := c.Kube, c.Image
 	configs := kube.CoreV1().ConfigMaps(o.Namespace)
 	leases := kube.CoordinationV1().Leases(o.Namespace)
 	var errs []error
 	out := &caches{namespace: o.Namespace, mark: o.Namespace + "/" + installation.Paused(o.Name), others: map[string]cache.SharedIndexInformer{}}
-	add := func(what string, lw cache.ListerWatcher, object runtime.Object, transform cache.TransformFunc) cache.SharedIndexInformer {
+	add := func(what string, lw cache.ListerWatcher, object runtime.Object) cache.SharedIndexInformer {
 		informer := cache.NewSharedIndexInformerWithOptions(lw, object, cache.SharedIndexInformerOptions{ObjectDescription: what})
-		errs = append(errs, informer.SetTransform(transform), informer.SetWatchErrorHandlerWithContext(out.tell(o, what)))
+		errs = append(errs, informer.SetTransform(situation.Trim), informer.SetWatchErrorHandlerWithContext(out.tell(o, what)))
 		_, err := informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
 			AddFunc:    func(any) { notify() },
 			UpdateFunc: func(before, now any) { notifyOfChange(before, now, notify) },
@@ -53,15 +54,15 @@ func newCaches(o Options, c Clients, notify func()) (*caches, error) {
 	}
 	out.configs = add("ConfigMaps", listWatch(kube, configs.List, configs.Watch, func(l *metav1.ListOptions) {
 		l.LabelSelector = configmap.Selector
-	}), &corev1.ConfigMap{}, trimConfig)
+	}), &corev1.ConfigMap{})
 	out.pause = add("ConfigMap "+installation.Paused(o.Name), listWatch(kube, configs.List, configs.Watch, func(l *metav1.ListOptions) {
 		l.FieldSelector = fields.OneTermEqualSelector(metav1.ObjectNameField, installation.Paused(o.Name)).String()
-	}), &corev1.ConfigMap{}, trimConfig)
-	out.leases = add("Leases", listWatch(kube, leases.List, leases.Watch, nil), &coordinationv1.Lease{}, trimLease)
-	out.runs = add("PipelineRuns", c.Runs, &PipelineRun{}, trim)
+	}), &corev1.ConfigMap{})
+	out.leases = add("Leases", listWatch(kube, leases.List, leases.Watch, nil), &coordinationv1.Lease{})
+	out.runs = add("PipelineRuns", c.Runs, &situation.PipelineRun{})
 	addStreams := func(namespace string) cache.SharedIndexInformer {
 		streams := image.ImageV1().ImageStreams(namespace)
-		return add("ImageStreams of "+namespace, listWatch(image, streams.List, streams.Watch, nil), &imagev1.ImageStream{}, trimStream)
+		return add("ImageStreams of "+namespace, listWatch(image, streams.List, streams.Watch, nil), &imagev1.ImageStream{})
 	}
 	out.streams = addStreams(o.Namespace)
 	for _, namespace := range o.WatchNamespaces {
@@ -85,7 +86,7 @@ func listWatch[L runtime.Object](
 	if tweak == nil {
 		tweak = func(*metav1.ListOptions) {}
 	}
-	return cache.ToListWatcherWithWatchListSemantics(paged(&cache.ListWatch{
+	return cache.ToListWatcherWithWatchListSemantics(situation.Paged(&cache.ListWatch{
 		ListWithContextFunc: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
 			tweak(&o)
 			return list(ctx, o)
@@ -105,18 +106,11 @@ func notifyOfChange(before, now any, notify func()) {
 		return
 	}
 	if lease, ok := now.(*coordinationv1.Lease); ok {
-		if previous, ok := before.(*coordinationv1.Lease); ok && holder(previous) == holder(lease) {
+		if previous, ok := before.(*coordinationv1.Lease); ok && situation.Holder(previous) == situation.Holder(lease) {
 			return
 		}
 	}
 	notify()
-}
-
-func holder(l *coordinationv1.Lease) string {
-	if l.Spec.HolderIdentity == nil {
-		return ""
-	}
-	return *l.Spec.HolderIdentity
 }
 
 // tell reports a watch that fails: what is forbidden once, until it is allowed.
@@ -194,28 +188,24 @@ func (c *caches) wait(ctx context.Context) error {
 }
 
 // objects are what the caches hold now.
-func (c *caches) objects() objects {
-	o := objects{holders: map[string]string{}}
-	_, o.paused, _ = c.pause.GetStore().GetByKey(c.mark)
-	o.configs = list[corev1.ConfigMap](c.configs)
-	o.runs = list[PipelineRun](c.runs)
-	o.run = c.run
+func (c *caches) objects() situation.Objects {
+	o := situation.Objects{}
+	_, o.Paused, _ = c.pause.GetStore().GetByKey(c.mark)
+	o.Configs = list[corev1.ConfigMap](c.configs)
+	o.Runs = list[situation.PipelineRun](c.runs)
+	o.Run = c.run
 	for _, informer := range append(c.otherInformers(), c.streams) {
 		for _, stream := range list[imagev1.ImageStream](informer) {
-			o.streams = append(o.streams, *stream)
+			o.Streams = append(o.Streams, *stream)
 		}
 	}
-	for _, lease := range list[coordinationv1.Lease](c.leases) {
-		if uid := holderUID(holder(lease)); uid != "" {
-			o.holders[uid] = lease.Name
-		}
-	}
+	o.Holders = situation.Holders(list[coordinationv1.Lease](c.leases))
 	return o
 }
 
-func (c *caches) run(name string) *PipelineRun {
+func (c *caches) run(name string) *situation.PipelineRun {
 	object, exists, err := c.runs.GetStore().GetByKey(c.namespace + "/" + name)
-	if run, ok := object.(*PipelineRun); ok && exists && err == nil {
+	if run, ok := object.(*situation.PipelineRun); ok && exists && err == nil {
 		return run
 	}
 	return nil
@@ -230,43 +220,4 @@ func list[T any](informer cache.SharedIndexInformer) []*T {
 		}
 	}
 	return out
-}
-
-// trimConfig keeps all but what the API server keeps for itself.
-func trimConfig(object any) (any, error) {
-	if cm, ok := object.(*corev1.ConfigMap); ok {
-		cm.ManagedFields = nil
-	}
-	return object, nil
-}
-
-func trimLease(object any) (any, error) {
-	if l, ok := object.(*coordinationv1.Lease); ok {
-		return &coordinationv1.Lease{
-			ObjectMeta: metav1.ObjectMeta{Name: l.Name, Namespace: l.Namespace, UID: l.UID, ResourceVersion: l.ResourceVersion},
-			Spec:       coordinationv1.LeaseSpec{HolderIdentity: l.Spec.HolderIdentity},
-		}, nil
-	}
-	return object, nil
-}
-
-// trimStream keeps the names of the tags, and the newest image of each.
-func trimStream(object any) (any, error) {
-	s, ok := object.(*imagev1.ImageStream)
-	if !ok {
-		return object, nil
-	}
-	out := &imagev1.ImageStream{ObjectMeta: metav1.ObjectMeta{Name: s.Name, Namespace: s.Namespace, UID: s.UID, ResourceVersion: s.ResourceVersion}}
-	for _, tag := range s.Spec.Tags {
-		out.Spec.Tags = append(out.Spec.Tags, imagev1.TagReference{Name: tag.Name})
-	}
-	for _, tag := range s.Status.Tags {
-		newest := imagev1.NamedTagEventList{Tag: tag.Tag}
-		if len(tag.Items) > 0 {
-			i := tag.Items[0]
-			newest.Items = []imagev1.TagEvent{{Created: i.Created, Image: i.Image, Generation: i.Generation}}
-		}
-		out.Status.Tags = append(out.Status.Tags, newest)
-	}
-	return out, nil
 }

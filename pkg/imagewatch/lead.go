@@ -11,6 +11,7 @@ import (
 
 	"github.com/osbs-tekton/osbs/pkg/failure"
 	"github.com/osbs-tekton/osbs/pkg/rebuild"
+	"github.com/osbs-tekton/osbs/pkg/situation"
 )
 
 const (
@@ -26,7 +27,7 @@ const (
 // leader is the state of one term of leading.
 type leader struct {
 	*watcher
-	reader   reader
+	reader   situation.Reader
 	dispatch *dispatcher
 	chores   *chores
 	// results are what deliveries and chores have come to; each is called by the loop.
@@ -43,7 +44,7 @@ func (w *watcher) lead(ctx context.Context, once bool) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	l := &leader{
-		watcher: w, reader: reader{namespace: w.o.Namespace}, dispatch: newDispatcher(w.o), told: map[string]string{},
+		watcher: w, reader: situation.Reader{Namespace: w.o.Namespace}, dispatch: newDispatcher(w.o), told: map[string]string{},
 		results: make(chan func(time.Time)),
 	}
 	l.chores = newChores(l.results)
@@ -66,23 +67,23 @@ func (w *watcher) lead(ctx context.Context, once bool) error {
 // turn looks at how things stand, and does what follows.
 func (l *leader) turn(ctx context.Context, now time.Time) (wake time.Time, done bool) {
 	stored := l.caches.objects()
-	s := l.reader.read(stored)
+	s := l.reader.Read(stored)
 	d := l.dispatch.decide(s, now)
 	l.o.Metrics.planning.Observe(time.Since(now).Seconds())
 	l.tell(s, d)
 	for _, p := range d.send {
-		go l.deliver(ctx, s.configs[p.item.Config], p)
+		go l.deliver(ctx, s.Configs[p.item.Config], p)
 	}
 	l.chores.begin()
 	l.record(ctx, s, now)
 	if l.o.ScheduledImports {
-		for _, m := range l.missingBases(stored, s.configs) {
-			l.want(ctx, "stream "+m.stream+":"+m.tag, s.configs[m.config], now, func(ctx context.Context) error { return l.createStream(ctx, m) })
+		for _, m := range l.missingBases(stored, s.Configs) {
+			l.want(ctx, "stream "+m.stream+":"+m.tag, s.Configs[m.config], now, func(ctx context.Context) error { return l.createStream(ctx, m) })
 		}
 	}
 	l.caches.allowed(l.o)
 	l.o.Metrics.show(s, d, len(l.dispatch.pending))
-	done = len(l.dispatch.pending) == 0 && len(l.chores.running) == 0 && !l.dispatch.more(d, s.paused)
+	done = len(l.dispatch.pending) == 0 && len(l.chores.running) == 0 && !l.dispatch.more(d, s.Paused)
 	return earlier(d.wake, l.chores.wake), done
 }
 
@@ -137,7 +138,7 @@ func (l *leader) wait(ctx context.Context, wake time.Time, pause time.Duration) 
 }
 
 // deliver sends one event and says what came of it.
-func (l *leader) deliver(ctx context.Context, k *known, p *delivery) {
+func (l *leader) deliver(ctx context.Context, k *situation.Config, p *delivery) {
 	build := p.item.Build
 	err := l.send(ctx, k, p)
 	report(ctx, l.results, func(now time.Time) {
@@ -167,30 +168,30 @@ func report(ctx context.Context, results chan<- func(time.Time), result func(tim
 }
 
 // failed tells of a delivery that came to nothing: people only when it has happened a few times.
-func (l *leader) failed(k *known, p *delivery, reason string, err error) {
+func (l *leader) failed(k *situation.Config, p *delivery, reason string, err error) {
 	l.o.Metrics.failed.WithLabelValues(reason).Inc()
 	l.o.Log.Warn("delivery failed", "buildConfig", p.item.Config, "build", p.item.Build, "attempt", p.attempt, "reason", reason, "error", err)
 	if p.attempt == giveUp || reason == reasonInvalid && p.attempt == 1 {
-		l.events.Eventf(k.object, corev1.EventTypeWarning, "RebuildNotDelivered", "build %s could not be started: %v", p.item.Build, err)
+		l.events.Eventf(k.Object, corev1.EventTypeWarning, "RebuildNotDelivered", "build %s could not be started: %v", p.item.Build, err)
 	}
 }
 
 // record writes what the newest runs have tried, and how they ended, into the build configs.
-func (l *leader) record(ctx context.Context, s *situation, now time.Time) {
-	for name, run := range s.newest {
-		k := s.configs[name]
-		if k == nil || k.err != nil {
+func (l *leader) record(ctx context.Context, s *situation.Situation, now time.Time) {
+	for name, run := range s.Newest {
+		k := s.Configs[name]
+		if k == nil || k.Err != nil {
 			continue
 		}
-		triggered, ended := unrecorded(k.object, k.bc, run)
+		triggered, ended := unrecorded(k.Object, k.BuildConfig, run)
 		if !triggered && !ended {
 			continue
 		}
-		key := fmt.Sprintf("record %s %s %s %s", name, k.object.ResourceVersion, run.Name, run.facts.state)
+		key := fmt.Sprintf("record %s %s %s %s", name, k.Object.ResourceVersion, run.Name, run.Facts.State)
 		l.want(ctx, key, k, now, func(ctx context.Context) error {
-			err := l.recordRun(ctx, k.object, run)
-			if err == nil && ended && run.facts.auto && run.facts.state == runFailed {
-				l.events.Eventf(k.object, corev1.EventTypeWarning, "RebuildFailed", "build %s failed: %s", run.Name, run.facts.message)
+			err := l.recordRun(ctx, k.Object, run)
+			if err == nil && ended && run.Facts.Autorebuild && run.Facts.State == situation.Failed {
+				l.events.Eventf(k.Object, corev1.EventTypeWarning, "RebuildFailed", "build %s failed: %s", run.Name, run.Facts.Message)
 			}
 			return err
 		})
@@ -198,23 +199,23 @@ func (l *leader) record(ctx context.Context, s *situation, now time.Time) {
 }
 
 // want does a chore for a build config; people are told when it has failed a few times. A conflict means that the cache is behind.
-func (l *leader) want(ctx context.Context, key string, k *known, now time.Time, do func(context.Context) error) {
+func (l *leader) want(ctx context.Context, key string, k *situation.Config, now time.Time, do func(context.Context) error) {
 	l.chores.want(ctx, key, now, do, func(attempts int, err error) {
 		if failure.KindOf(err) == failure.Conflict {
 			return
 		}
 		l.o.Log.Warn("trying again", "what", key, "attempt", attempts, "error", err)
 		if attempts == giveUp {
-			l.events.Eventf(k.object, corev1.EventTypeWarning, "NotWritten", "%v", err)
+			l.events.Eventf(k.Object, corev1.EventTypeWarning, "NotWritten", "%v", err)
 		}
 	})
 }
 
 // tell says what a decision means: in the log, the metrics, and to people.
-func (l *leader) tell(s *situation, d decision) {
+func (l *leader) tell(s *situation.Situation, d decision) {
 	for _, p := range d.confirmed {
-		k := s.configs[p.item.Config]
-		created, _ := s.created(p.item.Build)
+		k := s.Configs[p.item.Config]
+		created, _ := s.Created(p.item.Build)
 		if created.Before(p.first.Truncate(time.Second)) {
 			l.o.Metrics.deduplicated.Inc()
 			continue
@@ -224,19 +225,19 @@ func (l *leader) tell(s *situation, d decision) {
 		l.o.Metrics.changeToRun.Observe(time.Since(changedAt(s, p.item)).Seconds())
 		l.o.Log.Info("rebuild started", "buildConfig", p.item.Config, "build", p.item.Build, "reason", because(p.item))
 		if k != nil {
-			l.events.Eventf(k.object, corev1.EventTypeNormal, "RebuildStarted", "build %s: %s", p.item.Build, because(p.item))
+			l.events.Eventf(k.Object, corev1.EventTypeNormal, "RebuildStarted", "build %s: %s", p.item.Build, because(p.item))
 		}
 	}
 	for _, p := range d.lost {
 		err := failure.New(failure.Unavailable, "an event was accepted, but no PipelineRun came of it in %s", l.o.ConfirmTimeout)
-		if k := s.configs[p.item.Config]; k != nil {
+		if k := s.Configs[p.item.Config]; k != nil {
 			l.failed(k, p, reasonLost, err)
 		}
 	}
 	now := map[string]string{}
-	for name, k := range s.configs {
-		if k.err != nil {
-			now[name] = "Malformed: " + k.err.Error()
+	for name, k := range s.Configs {
+		if k.Err != nil {
+			now[name] = "Malformed: " + k.Err.Error()
 		}
 	}
 	for _, item := range d.plan.Items {
@@ -249,20 +250,20 @@ func (l *leader) tell(s *situation, d decision) {
 		}
 	}
 	for name, text := range now {
-		if k := s.configs[name]; k != nil && l.told[name] != text {
+		if k := s.Configs[name]; k != nil && l.told[name] != text {
 			reason, message, _ := strings.Cut(text, ": ")
 			l.o.Log.Warn(message, "buildConfig", name, "reason", reason)
-			l.events.Event(k.object, corev1.EventTypeWarning, reason, message)
+			l.events.Event(k.Object, corev1.EventTypeWarning, reason, message)
 		}
 	}
 	l.told = now
 }
 
 // changedAt is when the last of the bases moved that are reasons.
-func changedAt(s *situation, item rebuild.Item) time.Time {
+func changedAt(s *situation.Situation, item rebuild.Item) time.Time {
 	var at time.Time
 	for _, reason := range item.Reasons {
-		if since := s.state.Tags[reason.Base].Since; since.After(at) {
+		if since := s.State.Tags[reason.Base].Since; since.After(at) {
 			at = since
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/osbs-tekton/osbs/pkg/rebuild"
+	"github.com/osbs-tekton/osbs/pkg/situation"
 )
 
 // Metrics are the watcher's. They are documented in docs/autorebuild.md.
@@ -95,7 +96,7 @@ func verdicts() []rebuild.Verdict {
 	}
 }
 
-func (m *Metrics) show(s *situation, d decision, pending int) {
+func (m *Metrics) show(s *situation.Situation, d decision, pending int) {
 	count, reasons := map[rebuild.Verdict]int{}, map[rebuild.Kind]int{rebuild.BaseMoved: 0, rebuild.BaseRebuilt: 0}
 	for _, item := range d.plan.Items {
 		count[item.Verdict]++
@@ -106,8 +107,8 @@ func (m *Metrics) show(s *situation, d decision, pending int) {
 		}
 	}
 	malformed := 0
-	for _, k := range s.configs {
-		if k.err != nil {
+	for _, k := range s.Configs {
+		if k.Err != nil {
 			malformed++
 		}
 	}
@@ -117,11 +118,11 @@ func (m *Metrics) show(s *situation, d decision, pending int) {
 	for kind, n := range reasons {
 		m.reasons.WithLabelValues(string(kind)).Set(float64(n))
 	}
-	m.configs.Set(float64(len(s.configs)))
+	m.configs.Set(float64(len(s.Configs)))
 	m.malformed.Set(float64(malformed))
 	m.pending.Set(float64(pending))
 	m.paused.Set(0)
-	if s.paused {
+	if s.Paused {
 		m.paused.Set(1)
 	}
 }

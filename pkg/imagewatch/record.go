@@ -13,6 +13,7 @@ import (
 	"github.com/osbs-tekton/osbs/pkg/buildconfig/configmap"
 	"github.com/osbs-tekton/osbs/pkg/event"
 	"github.com/osbs-tekton/osbs/pkg/failure"
+	"github.com/osbs-tekton/osbs/pkg/situation"
 )
 
 // AnnotationLastAutorebuild is the newest autorebuild whose bases were written into the triggers of a build config: when its
@@ -22,7 +23,7 @@ const AnnotationLastAutorebuild = "osbs.dev/last-autorebuild"
 // withRun returns the build config with what its newest run says of it, and whether that is news: which bases an autorebuild is made
 // from, from the moment at which its PipelineRun exists, and how a build ended that did not succeed. A build that succeeds says both
 // itself. So what was tried is known when the PipelineRun is gone, and is not tried again.
-func withRun(stored *corev1.ConfigMap, run *PipelineRun) (*corev1.ConfigMap, bool, error) {
+func withRun(stored *corev1.ConfigMap, run *situation.PipelineRun) (*corev1.ConfigMap, bool, error) {
 	bc, err := configmap.From(stored)
 	if err != nil {
 		return nil, false, err
@@ -32,7 +33,7 @@ func withRun(stored *corev1.ConfigMap, run *PipelineRun) (*corev1.ConfigMap, boo
 	if !triggered && !ended {
 		return nil, false, nil
 	}
-	if triggered && run.facts.state != runSucceeded {
+	if triggered && run.Facts.State != situation.Succeeded {
 		setTriggered(bc, run)
 	}
 	if ended {
@@ -50,25 +51,25 @@ func withRun(stored *corev1.ConfigMap, run *PipelineRun) (*corev1.ConfigMap, boo
 
 // unrecorded says what of a run the build config does not say yet: which bases it is made from, and how it ended. What a later build
 // said of its end stays.
-func unrecorded(stored *corev1.ConfigMap, bc *buildconfig.BuildConfig, run *PipelineRun) (triggered, ended bool) {
-	f := run.facts
-	triggered = f.auto && f.baseDigest != "" && stored.Annotations[AnnotationLastAutorebuild] < stamp(run)
-	ended = (f.state == runFailed || f.state == runSkipped) && !f.ended.IsZero()
-	if last := bc.LastBuild; last != nil && (last.Name == run.Name || last.Ended.After(f.ended)) {
+func unrecorded(stored *corev1.ConfigMap, bc *buildconfig.BuildConfig, run *situation.PipelineRun) (triggered, ended bool) {
+	f := run.Facts
+	triggered = f.Autorebuild && f.BaseDigest != "" && stored.Annotations[AnnotationLastAutorebuild] < stamp(run)
+	ended = (f.State == situation.Failed || f.State == situation.Skipped) && !f.Ended.IsZero()
+	if last := bc.LastBuild; last != nil && (last.Name == run.Name || last.Ended.After(f.Ended)) {
 		ended = false
 	}
 	return triggered, ended
 }
 
 // stamp orders the runs of a build config as text.
-func stamp(run *PipelineRun) string {
+func stamp(run *situation.PipelineRun) string {
 	return run.CreationTimestamp.UTC().Format(time.RFC3339) + " " + run.Name
 }
 
 // setTriggered writes into each trigger the image that the run is made from, as the lock stage does when the run gets there.
-func setTriggered(bc *buildconfig.BuildConfig, run *PipelineRun) {
+func setTriggered(bc *buildconfig.BuildConfig, run *situation.PipelineRun) {
 	keepBuilt(bc)
-	digests := event.ParseDigests(run.facts.baseDigest, nil)
+	digests := event.ParseDigests(run.Facts.BaseDigest, nil)
 	for i := range bc.Triggers {
 		t := &bc.Triggers[i]
 		digest := digests[t.ImageStreamTag]
@@ -84,13 +85,13 @@ func setTriggered(bc *buildconfig.BuildConfig, run *PipelineRun) {
 }
 
 // setEnded writes how a run ended that did not succeed.
-func setEnded(bc *buildconfig.BuildConfig, run *PipelineRun) {
-	f := run.facts
-	last := &buildconfig.LastBuild{Name: run.Name, Outcome: buildconfig.Failed, Autorebuild: f.auto, Ended: f.ended.UTC(), Message: f.message}
+func setEnded(bc *buildconfig.BuildConfig, run *situation.PipelineRun) {
+	f := run.Facts
+	last := &buildconfig.LastBuild{Name: run.Name, Outcome: buildconfig.Failed, Autorebuild: f.Autorebuild, Ended: f.Ended.UTC(), Message: f.Message}
 	switch {
-	case f.state == runSkipped:
+	case f.State == situation.Skipped:
 		last.Outcome = buildconfig.Skipped
-	case f.cancelled:
+	case f.Cancelled:
 		last.Outcome = buildconfig.Cancelled
 	}
 	keepBuilt(bc)
@@ -111,7 +112,7 @@ func keepBuilt(bc *buildconfig.BuildConfig) {
 
 // recordRun brings the build config up to date with its newest run. Somebody else's change meanwhile is Conflict: the caller tries
 // again when it has seen it.
-func (w *watcher) recordRun(ctx context.Context, stored *corev1.ConfigMap, run *PipelineRun) error {
+func (w *watcher) recordRun(ctx context.Context, stored *corev1.ConfigMap, run *situation.PipelineRun) error {
 	changed, news, err := withRun(stored, run)
 	if err != nil || !news {
 		return err
@@ -123,6 +124,6 @@ func (w *watcher) recordRun(ctx context.Context, stored *corev1.ConfigMap, run *
 	case err != nil:
 		return failure.New(failure.Unavailable, "writing what %s tried into build config %s: %w", run.Name, stored.Name, err)
 	}
-	w.o.Log.Info("recorded", "buildConfig", stored.Name, "build", run.Name, "state", string(run.facts.state))
+	w.o.Log.Info("recorded", "buildConfig", stored.Name, "build", run.Name, "state", string(run.Facts.State))
 	return nil
 }

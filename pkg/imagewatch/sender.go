@@ -18,6 +18,7 @@ import (
 	"github.com/osbs-tekton/osbs/pkg/failure"
 	"github.com/osbs-tekton/osbs/pkg/imageimport"
 	"github.com/osbs-tekton/osbs/pkg/rebuild"
+	"github.com/osbs-tekton/osbs/pkg/situation"
 )
 
 const (
@@ -36,14 +37,14 @@ var errChanged = errors.New("the build config has changed meanwhile")
 type refused struct{ error }
 
 // send asks for one build. It looks at the build config and the bases first: a cache that is behind could ask for what was built already.
-func (w *watcher) send(ctx context.Context, k *known, d *delivery) error {
+func (w *watcher) send(ctx context.Context, k *situation.Config, d *delivery) error {
 	ctx, cancel := context.WithTimeout(ctx, postTimeout)
 	defer cancel()
-	now, err := w.clients.Kube.CoreV1().ConfigMaps(w.o.Namespace).Get(ctx, k.bc.Name, metav1.GetOptions{})
+	now, err := w.clients.Kube.CoreV1().ConfigMaps(w.o.Namespace).Get(ctx, k.BuildConfig.Name, metav1.GetOptions{})
 	if err != nil {
-		return &refused{failure.New(failure.Unavailable, "reading build config %s: %w", k.bc.Name, err)}
+		return &refused{failure.New(failure.Unavailable, "reading build config %s: %w", k.BuildConfig.Name, err)}
 	}
-	if now.ResourceVersion != k.object.ResourceVersion || now.UID != k.object.UID {
+	if now.ResourceVersion != k.Object.ResourceVersion || now.UID != k.Object.UID {
 		return errChanged
 	}
 	if err := w.checkBases(ctx, d.item); err != nil {
@@ -53,7 +54,7 @@ func (w *watcher) send(ctx context.Context, k *known, d *delivery) error {
 	if err != nil {
 		return &refused{err}
 	}
-	request, err := event.NewRequest(ctx, w.o.URL, "/namespaces/"+w.o.Namespace+"/imagewatch", event.New(k.bc, d.item, time.Now()), token)
+	request, err := event.NewRequest(ctx, w.o.URL, "/namespaces/"+w.o.Namespace+"/imagewatch", event.New(k.BuildConfig, d.item, time.Now()), token)
 	if err != nil {
 		return err
 	}

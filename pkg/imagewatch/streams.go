@@ -12,6 +12,7 @@ import (
 
 	"github.com/osbs-tekton/osbs/pkg/buildconfig"
 	"github.com/osbs-tekton/osbs/pkg/failure"
+	"github.com/osbs-tekton/osbs/pkg/situation"
 )
 
 // missingBase is a base that no ImageStream has: nobody would learn that it moves.
@@ -24,9 +25,9 @@ type missingBase struct {
 }
 
 // missingBases are the bases of this namespace that neither an ImageStream nor a build config gives, by name and each once.
-func (w *watcher) missingBases(o objects, configs map[string]*known) []missingBase {
+func (w *watcher) missingBases(o situation.Objects, configs map[string]*situation.Config) []missingBase {
 	have := map[string]bool{}
-	for _, stream := range o.streams {
+	for _, stream := range o.Streams {
 		if stream.Namespace != w.o.Namespace {
 			continue
 		}
@@ -38,16 +39,16 @@ func (w *watcher) missingBases(o objects, configs map[string]*known) []missingBa
 		}
 	}
 	for _, k := range configs {
-		for _, produced := range k.config.Produces {
+		for _, produced := range k.Planned.Produces {
 			have[produced] = true
 		}
 	}
 	var out []missingBase
 	for name, k := range configs {
-		if k.err != nil || k.bc.Disabled {
+		if k.Err != nil || k.BuildConfig.Disabled {
 			continue
 		}
-		for _, t := range k.bc.Triggers {
+		for _, t := range k.BuildConfig.Triggers {
 			if m, ok := w.missing(name, t); ok && !have[t.ImageStreamTag] {
 				have[t.ImageStreamTag] = true
 				out = append(out, m)

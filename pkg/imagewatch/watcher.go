@@ -18,6 +18,7 @@ import (
 	"k8s.io/client-go/tools/record"
 
 	"github.com/osbs-tekton/osbs/pkg/failure"
+	"github.com/osbs-tekton/osbs/pkg/situation"
 )
 
 // Watcher is the controller.
@@ -25,7 +26,7 @@ type Watcher struct{ watcher }
 
 type watcher struct {
 	o       Options
-	clients Clients
+	clients situation.Clients
 	http    *http.Client
 	caches  *caches
 	changed chan struct{}
@@ -46,7 +47,7 @@ const (
 )
 
 // New makes a watcher; it does nothing until Run or Once. Wrong options are Usage.
-func New(o Options, c Clients) (*Watcher, error) {
+func New(o Options, c situation.Clients) (*Watcher, error) {
 	o = o.withDefaults()
 	if err := o.check(); err != nil {
 		return nil, err

@@ -33,6 +33,7 @@ import (
 	"github.com/osbs-tekton/osbs/pkg/buildconfig/configmap"
 	"github.com/osbs-tekton/osbs/pkg/event"
 	"github.com/osbs-tekton/osbs/pkg/failure"
+	"github.com/osbs-tekton/osbs/pkg/situation"
 )
 
 // rig is an API for one watcher or several, and an EventListener, all in this process. The time is that of package synctest.
@@ -154,7 +155,7 @@ func (r *rig) watcher(change func(*Options)) *Watcher {
 	if change != nil {
 		change(&o)
 	}
-	w, err := New(o, Clients{Kube: r.kube, Image: r.image, Runs: cache.ToListWatcherWithWatchListSemantics(&cache.ListWatch{
+	w, err := New(o, situation.Clients{Kube: r.kube, Image: r.image, Runs: cache.ToListWatcherWithWatchListSemantics(&cache.ListWatch{
 		ListWithContextFunc:  func(_ context.Context, o metav1.ListOptions) (runtime.Object, error) { return r.runs.List(o) },
 		WatchFuncWithContext: func(_ context.Context, o metav1.ListOptions) (watch.Interface, error) { return r.runs.Watch(o) },
 	}, r.kube)})
@@ -279,8 +280,8 @@ func (l *listener) last() event.Event {
 }
 
 // runOf is the PipelineRun that the TriggerTemplate makes of an event.
-func runOf(e event.Event) *PipelineRun {
-	run := &PipelineRun{}
+func runOf(e event.Event) *situation.PipelineRun {
+	run := &situation.PipelineRun{}
 	run.Name, run.Namespace, run.CreationTimestamp = e.PipelineRunName, space, metav1.Now()
 	run.Labels = map[string]string{event.LabelBuildConfig: e.BuildConfig, event.LabelAutorebuild: "true"}
 	run.Annotations = map[string]string{event.AnnotationBaseDigest: e.BaseDigest, event.AnnotationReasons: e.Reasons}
@@ -292,10 +293,10 @@ func (r *rig) finish(e event.Event, status metav1.ConditionStatus, results map[s
 	run := runOf(e)
 	now := metav1.Now()
 	run.Status.CompletionTime = &now
-	run.Status.Conditions = []condition{{Type: "Succeeded", Status: status, Reason: "Failed", Message: "RUN failed"}}
+	run.Status.Conditions = []situation.Condition{{Type: "Succeeded", Status: status, Reason: "Failed", Message: "RUN failed"}}
 	for name, value := range results {
 		text, _ := json.Marshal(value)
-		run.Status.Results = append(run.Status.Results, param{Name: name, Value: text})
+		run.Status.Results = append(run.Status.Results, situation.Param{Name: name, Value: text})
 	}
 	r.runs.Modify(run)
 }
@@ -639,7 +640,7 @@ func TestOptions(t *testing.T) {
 		"rate":         {Namespace: "x", URL: "http://x", TokenFile: "x", Rate: -1},
 		"in flight":    {Namespace: "x", URL: "http://x", TokenFile: "x", InFlight: -1},
 	} {
-		if _, err := New(o, Clients{}); failure.KindOf(err) != failure.Usage {
+		if _, err := New(o, situation.Clients{}); failure.KindOf(err) != failure.Usage {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

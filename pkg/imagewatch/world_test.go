@@ -17,6 +17,7 @@ import (
 	"github.com/osbs-tekton/osbs/pkg/buildconfig"
 	"github.com/osbs-tekton/osbs/pkg/buildconfig/configmap"
 	"github.com/osbs-tekton/osbs/pkg/event"
+	"github.com/osbs-tekton/osbs/pkg/situation"
 )
 
 const (
@@ -37,11 +38,11 @@ type world struct {
 	streams map[string]imagev1.ImageStream
 	runs    map[string]*simRun
 	// What the watcher's caches have.
-	seen objects
+	seen situation.Objects
 	// What the EventListener has accepted and not worked on yet.
 	inbox []event.Event
 	// The watcher.
-	reader   reader
+	reader   situation.Reader
 	dispatch *dispatcher
 	answers  []func()
 	// calm: nothing fails, nothing dies, nothing lags any more.
@@ -74,7 +75,7 @@ func (w *world) tail(config string) string {
 }
 
 type simRun struct {
-	PipelineRun
+	situation.PipelineRun
 	digests map[string]string
 	created time.Time
 	locked  bool
@@ -162,7 +163,7 @@ func (w *world) change(name string, change func(*buildconfig.BuildConfig)) {
 // restart kills the watcher, and whatever it was doing, and starts another.
 func (w *world) restart() {
 	w.note("restart")
-	w.reader = reader{namespace: space}
+	w.reader = situation.Reader{Namespace: space}
 	w.dispatch = newDispatcher(Options{MaxConcurrent: 3, InFlight: 2, ConfirmTimeout: DefaultConfirmTimeout})
 	w.answers = nil
 }
@@ -171,20 +172,20 @@ func (w *world) restart() {
 func (w *world) look(all bool) {
 	perhaps := func() bool { return all || w.r.IntN(2) == 0 }
 	if perhaps() {
-		w.seen.configs = slices.Collect(maps.Values(w.configs))
+		w.seen.Configs = slices.Collect(maps.Values(w.configs))
 	}
 	if perhaps() {
-		w.seen.streams = slices.Collect(maps.Values(w.streams))
+		w.seen.Streams = slices.Collect(maps.Values(w.streams))
 	}
 	if perhaps() {
-		found := map[string]*PipelineRun{}
-		w.seen.runs = nil
+		found := map[string]*situation.PipelineRun{}
+		w.seen.Runs = nil
 		for name, run := range w.runs {
 			copied := run.PipelineRun
 			found[name] = &copied
-			w.seen.runs = append(w.seen.runs, &copied)
+			w.seen.Runs = append(w.seen.Runs, &copied)
 		}
-		w.seen.run = func(name string) *PipelineRun { return found[name] }
+		w.seen.Run = func(name string) *situation.PipelineRun { return found[name] }
 	}
 }
 
@@ -199,23 +200,23 @@ func (w *world) turn() decision {
 		answer()
 	}
 	w.answers = nil
-	s := w.reader.read(w.seen)
+	s := w.reader.Read(w.seen)
 	d := w.dispatch.decide(s, w.now)
 	for _, p := range d.send {
-		w.send(s.configs[p.item.Config], p)
+		w.send(s.Configs[p.item.Config], p)
 	}
-	for _, name := range slices.Sorted(maps.Keys(s.newest)) {
-		if k := s.configs[name]; k != nil && (w.calm || w.r.IntN(2) == 0) {
-			w.record(k, s.newest[name])
+	for _, name := range slices.Sorted(maps.Keys(s.Newest)) {
+		if k := s.Configs[name]; k != nil && (w.calm || w.r.IntN(2) == 0) {
+			w.record(k, s.Newest[name])
 		}
 	}
 	return d
 }
 
 // send is what the watcher's send does, on this cluster.
-func (w *world) send(k *known, p *delivery) {
+func (w *world) send(k *situation.Config, p *delivery) {
 	build := p.item.Build
-	if w.configs[k.object.Name].ResourceVersion != k.object.ResourceVersion {
+	if w.configs[k.Object.Name].ResourceVersion != k.Object.ResourceVersion {
 		w.dispatch.again(build, w.now)
 		return
 	}
@@ -225,7 +226,7 @@ func (w *world) send(k *known, p *delivery) {
 			return
 		}
 	}
-	e := event.New(k.bc, p.item, w.now)
+	e := event.New(k.BuildConfig, p.item, w.now)
 	w.note("send %s", e.PipelineRunName)
 	if err := e.Validate(); err != nil {
 		w.t.Fatal(err)
@@ -251,12 +252,12 @@ func (w *world) send(k *known, p *delivery) {
 	}
 }
 
-func (w *world) record(k *known, run *PipelineRun) {
-	changed, news, err := withRun(k.object, run)
+func (w *world) record(k *situation.Config, run *situation.PipelineRun) {
+	changed, news, err := withRun(k.Object, run)
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	if news && w.configs[k.object.Name].ResourceVersion == k.object.ResourceVersion {
+	if news && w.configs[k.Object.Name].ResourceVersion == k.Object.ResourceVersion {
 		w.store(nil, changed)
 		w.note("recorded %s", run.Name)
 	}
@@ -289,7 +290,7 @@ func (w *world) listen() {
 func (w *world) start(name, config string, digests map[string]string, baseDigest string) {
 	run := &simRun{digests: digests, created: w.now}
 	run.Name, run.Namespace, run.CreationTimestamp = name, space, metav1.NewTime(w.now)
-	run.facts = runFacts{config: config, auto: baseDigest != "", baseDigest: baseDigest, state: runRunning}
+	run.Facts = situation.Facts{BuildConfig: config, Autorebuild: baseDigest != "", BaseDigest: baseDigest, State: situation.Running}
 	w.runs[name] = run
 }
 
@@ -301,23 +302,23 @@ func (w *world) work() {
 	}
 	w.tick()
 	run := w.runs[names[w.r.IntN(len(names))]]
-	config := run.facts.config
+	config := run.Facts.BuildConfig
 	switch {
-	case run.facts.state != runRunning:
-		if run.locked || run.facts.auto && w.configs[config].Annotations[AnnotationLastAutorebuild] >= stamp(&run.PipelineRun) {
+	case run.Facts.State != situation.Running:
+		if run.locked || run.Facts.Autorebuild && w.configs[config].Annotations[AnnotationLastAutorebuild] >= stamp(&run.PipelineRun) {
 			// An event that is repeated when its run has been pruned starts it again; no EventListener is that slow.
-			if w.now.Sub(run.facts.ended) > slowest && w.dispatch.pending[run.Name] == nil {
+			if w.now.Sub(run.Facts.Ended) > slowest && w.dispatch.pending[run.Name] == nil {
 				w.note("pruned %s", run.Name)
 				delete(w.runs, run.Name)
 			}
 		}
 	case !run.locked && w.r.IntN(10) == 0 && !w.calm:
-		w.end(run, runFailed)
+		w.end(run, situation.Failed)
 		w.broken[config] = true // it counts as tried, as if it could not be built
 	case !run.locked:
 		w.lock(run)
 	case w.broken[config]:
-		w.end(run, runFailed)
+		w.end(run, situation.Failed)
 	default:
 		w.succeed(run)
 	}
@@ -327,13 +328,13 @@ func (w *world) work() {
 func (w *world) lock(run *simRun) {
 	for _, other := range w.runs {
 		mine, theirs := run.created, other.created
-		if other != run && other.facts.config == run.facts.config && other.facts.state == runRunning && (other.locked || theirs.Before(mine)) {
+		if other != run && other.Facts.BuildConfig == run.Facts.BuildConfig && other.Facts.State == situation.Running && (other.locked || theirs.Before(mine)) {
 			return
 		}
 	}
 	run.locked = true
-	defer func() { w.note("locked %s of %s: %v", run.Name, run.facts.config, run.digests) }()
-	w.change(run.facts.config, func(bc *buildconfig.BuildConfig) {
+	defer func() { w.note("locked %s of %s: %v", run.Name, run.Facts.BuildConfig, run.digests) }()
+	w.change(run.Facts.BuildConfig, func(bc *buildconfig.BuildConfig) {
 		for i, t := range bc.Triggers {
 			if run.digests[t.ImageStreamTag] == "" { // a user's build
 				stream, _, _ := strings.Cut(t.ImageStreamTag, ":")
@@ -348,23 +349,23 @@ func (w *world) lock(run *simRun) {
 	})
 }
 
-func (w *world) end(run *simRun, state runState) {
+func (w *world) end(run *simRun, state situation.RunState) {
 	w.tick()
-	run.facts.state, run.facts.ended = state, w.now
-	w.note("%s %s of %s", state, run.Name, run.facts.config)
+	run.Facts.State, run.Facts.Ended = state, w.now
+	w.note("%s %s of %s", state, run.Name, run.Facts.BuildConfig)
 }
 
 func (w *world) succeed(run *simRun) {
-	w.move(run.facts.config)
-	run.facts.digest = w.digest(run.facts.config)
-	w.change(run.facts.config, func(bc *buildconfig.BuildConfig) {
+	w.move(run.Facts.BuildConfig)
+	run.Facts.Digest = w.digest(run.Facts.BuildConfig)
+	w.change(run.Facts.BuildConfig, func(bc *buildconfig.BuildConfig) {
 		for i, t := range bc.Triggers {
 			repository, _, _ := strings.Cut(t.LastTriggeredImage, "@")
 			bc.Triggers[i].LastBuiltImage = repository + "@" + run.digests[t.ImageStreamTag]
 		}
 		bc.LastBuild = &buildconfig.LastBuild{Name: run.Name, Outcome: buildconfig.Succeeded, Ended: w.now}
 	})
-	w.end(run, runSucceeded)
+	w.end(run, situation.Succeeded)
 }
 
 // disturb does what nobody planned.
@@ -402,7 +403,7 @@ func (w *world) settle() {
 		for range 4 {
 			w.work()
 		}
-		busy := slices.ContainsFunc(slices.Collect(maps.Values(w.runs)), func(r *simRun) bool { return r.facts.state == runRunning })
+		busy := slices.ContainsFunc(slices.Collect(maps.Values(w.runs)), func(r *simRun) bool { return r.Facts.State == situation.Running })
 		if len(d.send) > 0 || before > 0 || busy || len(w.dispatch.pending) > 0 {
 			quiet = 0
 		} else {
