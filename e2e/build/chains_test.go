@@ -40,14 +40,14 @@ func TestTektonChainsFindsTheImageAndTheCommit(t *testing.T) {
 	for _, layout := range []string{"fused", "chained"} {
 		t.Run(layout, func(t *testing.T) {
 			t.Parallel()
-			s := newSite(t, settings{layout: layout})
-			base, _ := s.base("base")
-			repository := s.newRepository("app", map[string]string{"Dockerfile": s.dockerfile(base, "COPY Dockerfile /")})
-			run := s.start(values{"git-url": repository.url, "git-branch": "main"})
-			got := s.succeeded(run)
+			s := newSite(t, settings{Layout: layout})
+			base, _ := s.Base("base")
+			repository := s.NewRepository("app", map[string]string{"Dockerfile": s.Dockerfile(base, "COPY Dockerfile /")})
+			run := s.Start(values{"git-url": repository.URL, "git-branch": "main"})
+			got := s.Succeeded(run)
 			made := s.provenance(run)
 			image, err := name.ParseReference(got["IMAGE_URL"])
-			s.must(err)
+			s.Must(err)
 			repo := image.Context().Name()
 			algorithm, hash, _ := strings.Cut(got["IMAGE_DIGEST"], ":")
 			if want := got["IMAGE_URL"] + "@" + got["IMAGE_DIGEST"]; len(made.Images) != 1 || made.Images[0] != want {
@@ -58,10 +58,10 @@ func TestTektonChainsFindsTheImageAndTheCommit(t *testing.T) {
 			}
 			found := false
 			for _, d := range made.Statement.Predicate.BuildDefinition.ResolvedDependencies {
-				found = found || d.URI == "git+"+repository.url && d.Digest["sha1"] == repository.head()
+				found = found || d.URI == "git+"+repository.URL && d.Digest["sha1"] == repository.Head()
 			}
 			if !found {
-				t.Errorf("the statement does not say that it was built from %s at %s: %+v", repository.url, repository.head(),
+				t.Errorf("the statement does not say that it was built from %s at %s: %+v", repository.URL, repository.Head(),
 					made.Statement.Predicate.BuildDefinition.ResolvedDependencies)
 			}
 		})
@@ -70,17 +70,17 @@ func TestTektonChainsFindsTheImageAndTheCommit(t *testing.T) {
 
 // provenance asks Chains' code what it makes of a build.
 func (s *site) provenance(run string) provenance {
-	s.t.Helper()
-	list := s.kubectl("get", "pipelineruns.tekton.dev,taskruns.tekton.dev", "-o", "json", "-l", "app.kubernetes.io/part-of=osbs")
-	cmd := exec.CommandContext(s.t.Context(), testbed.Variable(s.t, chainsVariable))
+	s.T.Helper()
+	list := s.Kubectl("get", "pipelineruns.tekton.dev,taskruns.tekton.dev", "-o", "json", "-l", "app.kubernetes.io/part-of=osbs")
+	cmd := exec.CommandContext(s.T.Context(), testbed.Variable(s.T, chainsVariable))
 	cmd.Stdin = strings.NewReader(list)
 	var faults strings.Builder
 	cmd.Stderr = &faults
 	out, err := cmd.Output()
 	if err != nil {
-		s.t.Fatalf("%v: %s\n%s is in the list: %v", err, faults.String(), run, strings.Contains(list, run))
+		s.T.Fatalf("%v: %s\n%s is in the list: %v", err, faults.String(), run, strings.Contains(list, run))
 	}
 	var made provenance
-	s.must(json.Unmarshal(out, &made))
+	s.Must(json.Unmarshal(out, &made))
 	return made
 }

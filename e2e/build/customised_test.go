@@ -56,19 +56,19 @@ func TestAnotherEngineTakesThePlaceOfTheBuildStage(t *testing.T) {
 			t.Parallel()
 			overlay := strings.ReplaceAll(otherEngine, "BUSYBOX", testbed.Variable(t, "OSBS_E2E_BUSYBOX_IMAGE"))
 			name := fmt.Sprintf("other-engine-%08x/app", rand.Uint32())
-			s := newSite(t, settings{layout: layout, overlay: strings.ReplaceAll(overlay, "NAME", name)})
-			base, _ := s.base("base")
-			repository := s.newRepository("app", map[string]string{
-				"Dockerfile": strings.ReplaceAll(s.dockerfile(base, "COPY greeting /"), s.Name+"/app", name), "greeting": "hello\n",
+			s := newSite(t, settings{Layout: layout, Overlay: strings.ReplaceAll(overlay, "NAME", name)})
+			base, _ := s.Base("base")
+			repository := s.NewRepository("app", map[string]string{
+				"Dockerfile": strings.ReplaceAll(s.Dockerfile(base, "COPY greeting /"), s.Name+"/app", name), "greeting": "hello\n",
 			})
-			run := s.start(values{"git-url": repository.url, "git-branch": "main"})
-			got := s.succeeded(run)
-			if said := s.logs(run, "build"); !strings.Contains(said, "built-by-another-engine") {
+			run := s.Start(values{"git-url": repository.URL, "git-branch": "main"})
+			got := s.Succeeded(run)
+			if said := s.Logs(run, "build"); !strings.Contains(said, "built-by-another-engine") {
 				t.Errorf("the build stage says %q", said)
 			}
 			s.checkDigest(got)
 			s.checkStream(got)
-			if labels := s.config(got["IMAGE_URL"]).Config.Labels; labels["name"] != name {
+			if labels := s.Config(got["IMAGE_URL"]).Config.Labels; labels["name"] != name {
 				t.Errorf("the image has the labels %q", labels)
 			}
 		})

@@ -9,6 +9,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/osbs-tekton/osbs/e2e/testbed"
+	"github.com/osbs-tekton/osbs/e2e/testsite"
 	"github.com/osbs-tekton/osbs/pkg/failure"
 )
 
@@ -16,33 +17,33 @@ import (
 func TestTwoNamespacesDoNotSeeEachOther(t *testing.T) {
 	t.Parallel()
 	first, repository := slow(t, "fused", "")
-	second := newSite(t, settings{config: smallRequests})
+	second := newSite(t, settings{Config: smallRequests})
 	one := first.startLasting(repository, "fail", "3600", "1")
-	first.reached(one, "build")
+	first.Reached(one, "build")
 	two := second.startLasting(repository, "fail", "0", "2")
-	second.succeeded(two)
-	if first.get(one).IsDone() {
+	second.Succeeded(two)
+	if first.Get(one).IsDone() {
 		t.Error("the first build did not last long enough to show anything")
 	}
-	first.cancel(one)
-	first.ended(one)
+	first.Cancel(one)
+	first.Ended(one)
 	first.podsEnd(one)
 	one = first.startLasting(repository, "fail", "0", "3")
-	first.succeeded(one)
-	if a, b := results(first.get(one))["BUILD_CONFIG"], results(second.get(two))["BUILD_CONFIG"]; a != b || a == "" {
+	first.Succeeded(one)
+	if a, b := testsite.Results(first.Get(one))["BUILD_CONFIG"], testsite.Results(second.Get(two))["BUILD_CONFIG"]; a != b || a == "" {
 		t.Errorf("the build configs are %q and %q", a, b)
 	}
 	for _, s := range []*site{first, second} {
-		streams, err := s.image.ImageV1().ImageStreams(s.Name).List(t.Context(), metav1.ListOptions{})
-		s.must(err)
+		streams, err := s.Image.ImageV1().ImageStreams(s.Name).List(t.Context(), metav1.ListOptions{})
+		s.Must(err)
 		if len(streams.Items) != 1 {
 			t.Errorf("%s has %d ImageStreams", s.Name, len(streams.Items))
 		}
 	}
-	if out, _, code := first.osbs("list-builds"); code != 0 || strings.Contains(out, two) || !strings.Contains(out, one) {
+	if out, _, code := first.Osbs("list-builds"); code != 0 || strings.Contains(out, two) || !strings.Contains(out, one) {
 		t.Errorf("osbs list-builds ends with %d:\n%s", code, out)
 	}
-	if out, stderr, code := first.osbs("get-build", two); code != failure.NotFound.ExitCode() {
+	if out, stderr, code := first.Osbs("get-build", two); code != failure.NotFound.ExitCode() {
 		t.Errorf("osbs get-build of another namespace's build ends with %d:\n%s%s", code, out, stderr)
 	}
 }
@@ -52,7 +53,7 @@ func TestWhoMayOnlyLookIsToldSo(t *testing.T) {
 	t.Parallel()
 	s, repository := slow(t, "fused", "")
 	run := s.startLasting(repository, "fail", "0", "1")
-	s.succeeded(run)
+	s.Succeeded(run)
 	viewer := s.User(t, "view")
 	for _, command := range [][]string{{"list-builds"}, {"get-build", run}, {"build-logs", run}, {"list-build-configs"}, {"watch-build", run}} {
 		if out, stderr, code := s.osbsAs(viewer, command...); code != 0 || !strings.Contains(out+stderr, s.Name) && !strings.Contains(out, run) && command[0] != "build-logs" {
@@ -61,9 +62,9 @@ func TestWhoMayOnlyLookIsToldSo(t *testing.T) {
 	}
 	before := s.visible()
 	lasting := s.startLasting(repository, "fail", "3600", "2")
-	s.reached(lasting, "build")
+	s.Reached(lasting, "build")
 	for what, command := range map[string][]string{
-		"create pipelineruns": {"build", "-g", repository.url, "-b", "main", "-u", "viewer"},
+		"create pipelineruns": {"build", "-g", repository.URL, "-b", "main", "-u", "viewer"},
 		"patch pipelineruns":  {"cancel-build", lasting},
 		"create configmaps":   {"pause-builds"},
 	} {
@@ -73,18 +74,18 @@ func TestWhoMayOnlyLookIsToldSo(t *testing.T) {
 			t.Errorf("osbs %s ends with %d, and does not say that it needs %s:\n%s%s", command, code, what, out, stderr)
 		}
 	}
-	if s.get(lasting).IsDone() {
+	if s.Get(lasting).IsDone() {
 		t.Error("the build that may not be cancelled has ended")
 	}
 	s.unmoved(before)
-	if runs := s.runNames(); len(runs) != 2 {
+	if runs := s.RunNames(); len(runs) != 2 {
 		t.Errorf("builds: %q", runs)
 	}
 }
 
 // osbsAs runs the program as the user of a kubeconfig.
 func (s *site) osbsAs(kubeconfig string, args ...string) (stdout, stderr string, code int) {
-	s.t.Helper()
+	s.T.Helper()
 	env := []string{"NO_COLOR=1", "KUBECONFIG=" + kubeconfig}
-	return s.execute(env, testbed.Osbs().Path(s.t), append([]string{"--config", s.conf(), "-i", "cluster"}, args...)...)
+	return s.Execute(env, testbed.Osbs().Path(s.T), append([]string{"--config", s.Conf(), "-i", "cluster"}, args...)...)
 }

@@ -14,6 +14,7 @@ import (
 	v1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
 
 	"github.com/osbs-tekton/osbs/e2e/testbed"
+	"github.com/osbs-tekton/osbs/e2e/testsite"
 	"github.com/osbs-tekton/osbs/pkg/failure"
 )
 
@@ -27,14 +28,14 @@ func TestAShortOutageOfWhatAStageNeedsIsRiddenOut(t *testing.T) {
 	s, repository := slow(t, "fused", "")
 	for stage, daemon := range outages() {
 		t.Run(stage, func(t *testing.T) {
-			s, repository := s.within(t), repository.within(s)
+			s, repository := s.within(t), repository.Within(s.Site)
 			run := s.startLasting(repository, "fail", "5", releaseFor(stage))
 			s.saysInLog(run, "build", "lasting-5")
 			testbed.Kill(t, daemon)
-			s.reached(run, stage)
+			s.Reached(run, stage)
 			s.saysInLog(run, stage, "trying again")
 			testbed.Start(t, daemon)
-			got := s.succeeded(run)
+			got := s.Succeeded(run)
 			s.checkDigest(got)
 			s.checkStream(got)
 		})
@@ -47,13 +48,13 @@ func TestALongOutageOfWhatAStageNeedsFailsTheBuildAndMovesNothing(t *testing.T) 
 	s.works(repository, "1")
 	for stage, daemon := range outages() {
 		t.Run(stage, func(t *testing.T) {
-			s, repository := s.within(t), repository.within(s)
+			s, repository := s.within(t), repository.Within(s.Site)
 			before := s.visible()
 			run := s.startLasting(repository, "fail", "5", releaseFor(stage))
 			s.saysInLog(run, "build", "lasting-5")
 			testbed.Kill(t, daemon)
-			s.failed(run)
-			if f := s.fault(run); f.stage != stage || f.kind != failure.Unavailable {
+			s.Failed(run)
+			if f := s.Fault(run); f.Stage != stage || f.Kind != failure.Unavailable {
 				t.Errorf("the TaskRun says of the failure: %+v", f)
 			}
 			testbed.Start(t, daemon)
@@ -65,9 +66,9 @@ func TestALongOutageOfWhatAStageNeedsFailsTheBuildAndMovesNothing(t *testing.T) 
 
 // saysInLog waits until a step has said something.
 func (s *site) saysInLog(run, step, text string) {
-	s.t.Helper()
-	s.until(step+" to say "+text, buildTime, func(ctx context.Context) (bool, error) {
-		return strings.Contains(s.logs(run, step), text), ctx.Err()
+	s.T.Helper()
+	s.Until(step+" to say "+text, buildTime, func(ctx context.Context) (bool, error) {
+		return strings.Contains(s.Logs(run, step), text), ctx.Err()
 	})
 }
 
@@ -91,15 +92,15 @@ func TestABuildAndItsFollowerOutliveTheAPIServerAndTheKubelet(t *testing.T) {
 	for _, daemon := range []string{testbed.APIServer, testbed.Kubelet} {
 		t.Run(daemon, func(t *testing.T) {
 			s := newSite(t, settings{})
-			base, _ := s.base("base")
-			repository := s.newRepository("app", map[string]string{"Dockerfile": s.dockerfile(base, counting)})
-			follower := s.follow("build", "-g", repository.url, "-b", "main", "-u", "developer")
+			base, _ := s.Base("base")
+			repository := s.NewRepository("app", map[string]string{"Dockerfile": s.Dockerfile(base, counting)})
+			follower := s.follow("build", "-g", repository.URL, "-b", "main", "-u", "developer")
 			run := s.firstRun()
 			s.saysInLog(run, "build", "counted-5-")
 			testbed.Kill(t, daemon)
 			time.Sleep(2 * time.Second) // the outage: nothing could be polled for
 			testbed.Start(t, daemon)
-			got := s.succeeded(run)
+			got := s.Succeeded(run)
 			s.checkDigest(got)
 			out, code := follower.end()
 			if faults := missing(out); code != 0 || len(faults) > 0 {
@@ -118,39 +119,39 @@ type follower struct {
 
 // follow starts osbs, whose output goes into a file.
 func (s *site) follow(args ...string) *follower {
-	s.t.Helper()
-	out, err := os.Create(s.file("followed", ""))
-	s.must(err)
-	cmd := exec.CommandContext(s.t.Context(), testbed.Osbs().Path(s.t), append([]string{"--config", s.conf(), "-i", "cluster"}, args...)...)
+	s.T.Helper()
+	out, err := os.Create(s.File("followed", ""))
+	s.Must(err)
+	cmd := exec.CommandContext(s.T.Context(), testbed.Osbs().Path(s.T), append([]string{"--config", s.Conf(), "-i", "cluster"}, args...)...)
 	cmd.Stdout, cmd.Stderr, cmd.Env = out, out, append(os.Environ(), "NO_COLOR=1")
-	s.must(cmd.Start())
+	s.Must(cmd.Start())
 	return &follower{s, cmd, out}
 }
 
 // end waits for osbs to end by itself, and returns what it said.
 func (f *follower) end() (out string, code int) {
-	f.s.t.Helper()
+	f.s.T.Helper()
 	ended := make(chan error, 1)
 	go func() { ended <- f.cmd.Wait() }()
 	select {
 	case <-ended:
 	case <-time.After(buildTime):
 		_ = f.cmd.Process.Kill()
-		f.s.t.Error("osbs does not end")
+		f.s.T.Error("osbs does not end")
 		<-ended
 	}
 	text, err := os.ReadFile(f.out.Name())
-	f.s.must(err)
-	f.s.must(f.out.Close())
+	f.s.Must(err)
+	f.s.Must(f.out.Close())
 	return string(text), f.cmd.ProcessState.ExitCode()
 }
 
 // firstRun waits for the first PipelineRun of the namespace.
 func (s *site) firstRun() string {
-	s.t.Helper()
+	s.T.Helper()
 	var first string
-	s.until("a PipelineRun", buildTime, func(context.Context) (bool, error) {
-		if names := s.runNames(); len(names) > 0 {
+	s.Until("a PipelineRun", buildTime, func(context.Context) (bool, error) {
+		if names := s.RunNames(); len(names) > 0 {
 			first = names[0]
 		}
 		return first != "", nil
@@ -163,14 +164,14 @@ func TestTheFollowedLogIsWholeWhenThePodsAreGone(t *testing.T) {
 	for _, layout := range []string{"fused", "chained"} {
 		t.Run(layout, func(t *testing.T) {
 			t.Parallel()
-			s := newSite(t, settings{layout: layout})
-			base, _ := s.base("base")
-			repository := s.newRepository("app", map[string]string{"Dockerfile": s.dockerfile(base, "RUN n=0; while [ $n -lt 40 ]; do n=$((n+1)); echo counted-$n-; done")})
-			follower := s.follow("--verbose", "build", "-g", repository.url, "-b", "main", "-u", "developer")
+			s := newSite(t, settings{Layout: layout})
+			base, _ := s.Base("base")
+			repository := s.NewRepository("app", map[string]string{"Dockerfile": s.Dockerfile(base, "RUN n=0; while [ $n -lt 40 ]; do n=$((n+1)); echo counted-$n-; done")})
+			follower := s.follow("--verbose", "build", "-g", repository.URL, "-b", "main", "-u", "developer")
 			run := s.firstRun()
-			s.succeeded(run)
+			s.Succeeded(run)
 			out, code := follower.end()
-			s.kubectl("delete", "pods", "-l", "tekton.dev/pipelineRun="+run)
+			s.Kubectl("delete", "pods", "-l", "tekton.dev/pipelineRun="+run)
 			if faults := missing(out); code != 0 || len(faults) > 0 {
 				t.Errorf("osbs build ends with %d, and shows %q", code, faults)
 			}
@@ -179,10 +180,10 @@ func TestTheFollowedLogIsWholeWhenThePodsAreGone(t *testing.T) {
 					t.Errorf("nothing is shown of %s:\n%s", stage, out)
 				}
 			}
-			if reason, _ := condition(s.get(run)); reason != v1.PipelineRunReasonSuccessful.String() && reason != v1.PipelineRunReasonCompleted.String() {
+			if reason, _ := testsite.Condition(s.Get(run)); reason != v1.PipelineRunReasonSuccessful.String() && reason != v1.PipelineRunReasonCompleted.String() {
 				t.Errorf("the PipelineRun says %s without its pods", reason)
 			}
-			said, _, code := s.osbs("build-logs", run)
+			said, _, code := s.Osbs("build-logs", run)
 			if code != 0 || !strings.Contains(said, "is gone") {
 				t.Errorf("build-logs ends with %d when the pods are gone:\n%s", code, said)
 			}

@@ -12,6 +12,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/osbs-tekton/osbs/e2e/testbed"
+	"github.com/osbs-tekton/osbs/e2e/testsite"
 )
 
 // tokenDir is where the API server's admission mounts a token.
@@ -62,15 +63,15 @@ func TestInsertedTasksRunAndOnlyLockAndImportHaveAToken(t *testing.T) {
 	for _, layout := range []string{"fused", "chained"} {
 		t.Run(layout, func(t *testing.T) {
 			t.Parallel()
-			s := newSite(t, settings{layout: layout, overlay: strings.ReplaceAll(lookForToken, "BUSYBOX", testbed.Variable(t, "OSBS_E2E_BUSYBOX_IMAGE"))})
-			base, _ := s.base("base")
-			repository := s.newRepository("app", map[string]string{"Dockerfile": s.dockerfile(base, "RUN "+noToken)})
-			run := s.start(values{"git-url": repository.url, "git-branch": "main"})
-			s.succeeded(run)
-			if said := s.logs(run, "look"); !strings.Contains(said, "there-is-no-token") {
+			s := newSite(t, settings{Layout: layout, Overlay: strings.ReplaceAll(lookForToken, "BUSYBOX", testbed.Variable(t, "OSBS_E2E_BUSYBOX_IMAGE"))})
+			base, _ := s.Base("base")
+			repository := s.NewRepository("app", map[string]string{"Dockerfile": s.Dockerfile(base, "RUN "+noToken)})
+			run := s.Start(values{"git-url": repository.URL, "git-branch": "main"})
+			s.Succeeded(run)
+			if said := s.Logs(run, "look"); !strings.Contains(said, "there-is-no-token") {
 				t.Errorf("the inserted step says %q", said)
 			}
-			if said := s.logs(run, "tell"); !strings.Contains(said, "the build has ended as ") {
+			if said := s.Logs(run, "tell"); !strings.Contains(said, "the build has ended as ") {
 				t.Errorf("the last step says %q", said)
 			}
 			if with := s.withToken(run); !slices.Equal(with, []string{"step-import", "step-lock"}) {
@@ -82,9 +83,9 @@ func TestInsertedTasksRunAndOnlyLockAndImportHaveAToken(t *testing.T) {
 
 // withToken are the steps of a PipelineRun that the API server gave a token.
 func (s *site) withToken(run string) []string {
-	s.t.Helper()
-	pods, err := s.Kube.CoreV1().Pods(s.Name).List(s.t.Context(), metav1.ListOptions{LabelSelector: "tekton.dev/pipelineRun=" + run})
-	s.must(err)
+	s.T.Helper()
+	pods, err := s.Kube.CoreV1().Pods(s.Name).List(s.T.Context(), metav1.ListOptions{LabelSelector: "tekton.dev/pipelineRun=" + run})
+	s.Must(err)
 	var with []string
 	for _, pod := range pods.Items {
 		for _, c := range pod.Spec.Containers {
@@ -104,16 +105,16 @@ func TestARebuildThatTheRepositoryDoesNotWantIsSkippedAndCompletes(t *testing.T)
 	for _, layout := range []string{"fused", "balanced", "chained"} {
 		t.Run(layout, func(t *testing.T) {
 			t.Parallel()
-			s := newSite(t, settings{layout: layout})
-			base, _ := s.base("base")
-			repository := s.newRepository("app", map[string]string{
-				"Dockerfile": s.dockerfile(base, `RUN ["false"]`), ".osbs-repo-config": "[autorebuild]\nenabled=false\n",
+			s := newSite(t, settings{Layout: layout})
+			base, _ := s.Base("base")
+			repository := s.NewRepository("app", map[string]string{
+				"Dockerfile": s.Dockerfile(base, `RUN ["false"]`), ".osbs-repo-config": "[autorebuild]\nenabled=false\n",
 			})
-			run := s.start(values{"git-url": repository.url, "git-branch": "main", "is-autorebuild": "true"})
-			if got := s.succeeded(run); got["STATE"] != "skipped" || got["IMAGE_DIGEST"] != "" {
+			run := s.Start(values{"git-url": repository.URL, "git-branch": "main", "is-autorebuild": "true"})
+			if got := s.Succeeded(run); got["STATE"] != "skipped" || got["IMAGE_DIGEST"] != "" {
 				t.Errorf("the results are %q", got)
 			}
-			if reason, message := condition(s.get(run)); reason != v1.PipelineRunReasonCompleted.String() && layout != "fused" {
+			if reason, message := testsite.Condition(s.Get(run)); reason != v1.PipelineRunReasonCompleted.String() && layout != "fused" {
 				t.Errorf("%s: %s", reason, message)
 			}
 		})

@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	v1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
+
+	"github.com/osbs-tekton/osbs/e2e/testsite"
 )
 
 // extras are the calls that the profile of the build stage allows and the runtime's own does not, for a container without capabilities. clone
@@ -26,15 +28,15 @@ func TestEachCallThatTheSeccompProfileAddsIsNeeded(t *testing.T) {
 			t.Parallel()
 			profileWithout(t, call)
 			s := newSite(t, settings{
-				config: "build_security: capabilities\n", labels: map[string]string{enforce: "baseline"},
-				overlay: "- patch: {kind: Task, name: build}\n  merge: {spec: {steps: [{name: build, securityContext: {seccompProfile: {localhostProfile: osbs/without-" + call + ".json}}}]}}\n",
+				Config: "build_security: capabilities\n", Labels: map[string]string{enforce: "baseline"},
+				Overlay: "- patch: {kind: Task, name: build}\n  merge: {spec: {steps: [{name: build, securityContext: {seccompProfile: {localhostProfile: osbs/without-" + call + ".json}}}]}}\n",
 			})
-			base, _ := s.base("base")
-			repository := s.newRepository("app", map[string]string{"greeting": "hello\n", "Dockerfile": "FROM " + base + ` AS tools
+			base, _ := s.Base("base")
+			repository := s.NewRepository("app", map[string]string{"greeting": "hello\n", "Dockerfile": "FROM " + base + ` AS tools
 RUN --mount=type=cache,target=/cache --mount=type=tmpfs,target=/scratch --mount=type=bind,source=greeting,target=/in/greeting cp /in/greeting /scratch/ && cp /scratch/greeting /made
-` + s.dockerfile(base, "COPY --from=tools /made /made", "RUN chown 1000:2000 /made && hostname")})
-			run := s.ended(s.start(values{"git-url": repository.url, "git-branch": "main"}))
-			if reason, message := condition(run); reason != v1.PipelineRunReasonFailed.String() {
+` + s.Dockerfile(base, "COPY --from=tools /made /made", "RUN chown 1000:2000 /made && hostname")})
+			run := s.Ended(s.Start(values{"git-url": repository.URL, "git-branch": "main"}))
+			if reason, message := testsite.Condition(run); reason != v1.PipelineRunReasonFailed.String() {
 				t.Errorf("the build needs no %s: it ends with %s: %s", call, reason, message)
 			}
 		})

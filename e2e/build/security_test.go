@@ -41,11 +41,11 @@ func TestWithCapabilitiesAndTheProfileANamespaceMayEnforceBaseline(t *testing.T)
 	for _, layout := range []string{"fused", "chained"} {
 		t.Run(layout, func(t *testing.T) {
 			t.Parallel()
-			s := newSite(t, settings{layout: layout, config: "build_security: capabilities\n", labels: map[string]string{enforce: "baseline"}})
-			base, _ := s.base("base")
-			repository := s.newRepository("app", map[string]string{"Dockerfile": s.dockerfile(base, `RUN chown 1000:2000 /etc/passwd && chmod 4755 /bin/busybox`,
+			s := newSite(t, settings{Layout: layout, Config: "build_security: capabilities\n", Labels: map[string]string{enforce: "baseline"}})
+			base, _ := s.Base("base")
+			repository := s.NewRepository("app", map[string]string{"Dockerfile": s.Dockerfile(base, `RUN chown 1000:2000 /etc/passwd && chmod 4755 /bin/busybox`,
 				"USER 1001", "RUN id -u >/tmp/user", `CMD ["cat", "/tmp/user"]`)})
-			got := s.succeeded(s.start(values{"git-url": repository.url, "git-branch": "main"}))
+			got := s.Succeeded(s.Start(values{"git-url": repository.URL, "git-branch": "main"}))
 			if said := s.runImage(got["IMAGE_URL"] + "@" + got["IMAGE_DIGEST"]); said != "1001\n" {
 				t.Errorf("the image says %q", said)
 			}

@@ -13,6 +13,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/osbs-tekton/osbs/e2e/testbed"
+	"github.com/osbs-tekton/osbs/e2e/testsite"
 )
 
 // stages are those in which a build can be stalled.
@@ -28,41 +29,41 @@ func mirror(t *testing.T) string {
 
 // stall starts a build that comes as far as a stage and no further, because what the stage talks to does not answer. goOn lets it answer.
 func (s *site) stall(stage string, r *repository, release string) (run string, goOn func()) {
-	s.t.Helper()
+	s.T.Helper()
 	hold := map[string]string{
 		"clone": testbed.GitServer, "detect-base": testbed.Registry, "prepare": testbed.GitServer, "push": testbed.Registry,
 		"sync": testbed.Images, "import": testbed.ImageAPIServer,
 	}[stage]
 	goOn = func() {
 		if hold != "" {
-			testbed.GoOn(s.t, hold)
+			testbed.GoOn(s.T, hold)
 		}
 	}
 	switch stage {
 	case "clone", "detect-base":
-		testbed.Hold(s.t, hold)
+		testbed.Hold(s.T, hold)
 		run = s.startLasting(r, "fail", "0", release)
 	case "lock", "prepare":
 		holder := s.startLasting(r, "fail", "3600", release+".holder")
-		s.reached(holder, "build")
+		s.Reached(holder, "build")
 		run = s.startLasting(r, "wait", "0", release)
-		s.queued(run)
+		s.Queued(run)
 		if stage == "lock" {
 			return run, func() {
-				s.cancel(holder)
+				s.Cancel(holder)
 				s.podsEnd(holder)
 			}
 		}
-		testbed.Hold(s.t, hold)
-		s.cancel(holder)
+		testbed.Hold(s.T, hold)
+		s.Cancel(holder)
 	case "build":
 		run = s.startLasting(r, "fail", "3600", release)
 	default:
 		run = s.startLasting(r, "fail", "5", release)
 		s.saysInLog(run, "build", "lasting-5")
-		testbed.Hold(s.t, hold)
+		testbed.Hold(s.T, hold)
 	}
-	s.reached(run, stage)
+	s.Reached(run, stage)
 	return run, goOn
 }
 
@@ -71,14 +72,14 @@ func releaseFor(stage string) string { return "7." + strings.ReplaceAll(stage, "
 
 // visible is what the world sees of the image: digests of floating tags in the registry, and of tags of the ImageStream.
 func (s *site) visible() map[string]string {
-	s.t.Helper()
+	s.T.Helper()
 	all := map[string]string{}
 	for _, tag := range []string{"latest", "1.0"} {
-		all["registry "+tag] = s.digest(testbed.Variable(s.t, "OSBS_E2E_REGISTRY") + "/" + s.Name + "/app:" + tag)
+		all["registry "+tag] = s.Digest(testbed.Variable(s.T, "OSBS_E2E_REGISTRY") + "/" + s.Name + "/app:" + tag)
 	}
 	var streamTags []string
-	s.until("the ImageStream", buildTime, func(ctx context.Context) (bool, error) {
-		stream, err := s.image.ImageV1().ImageStreams(s.Name).Get(ctx, s.Name+"-app", metav1.GetOptions{})
+	s.Until("the ImageStream", buildTime, func(ctx context.Context) (bool, error) {
+		stream, err := s.Image.ImageV1().ImageStreams(s.Name).Get(ctx, s.Name+"-app", metav1.GetOptions{})
 		if apierrors.IsServiceUnavailable(err) {
 			return false, nil
 		}
@@ -94,23 +95,23 @@ func (s *site) visible() map[string]string {
 		return true, nil
 	})
 	if len(streamTags) == 0 {
-		s.t.Error("the ImageStream has no tags")
+		s.T.Error("the ImageStream has no tags")
 	}
 	return all
 }
 
 // unmoved fails the test if the world sees something else than before.
 func (s *site) unmoved(before map[string]string) {
-	s.t.Helper()
+	s.T.Helper()
 	if diff := cmp.Diff(before, s.visible()); diff != "" {
-		s.t.Errorf("a build that did not succeed has moved something (-before +after):\n%s", diff)
+		s.T.Errorf("a build that did not succeed has moved something (-before +after):\n%s", diff)
 	}
 }
 
 // podsEnd waits until no pod of a PipelineRun runs.
 func (s *site) podsEnd(run string) {
-	s.t.Helper()
-	s.until("the end of the pods of "+run, buildTime, func(ctx context.Context) (bool, error) {
+	s.T.Helper()
+	s.Until("the end of the pods of "+run, buildTime, func(ctx context.Context) (bool, error) {
 		pods, err := s.Kube.CoreV1().Pods(s.Name).List(ctx, metav1.ListOptions{LabelSelector: "tekton.dev/pipelineRun=" + run, FieldSelector: "status.phase=Running"})
 		return err == nil && len(pods.Items) == 0, err
 	})
@@ -118,8 +119,8 @@ func (s *site) podsEnd(run string) {
 
 // works builds the repository, and compares with the registry what the build says of itself.
 func (s *site) works(r *repository, release string) {
-	s.t.Helper()
-	got := s.succeeded(s.startLasting(r, "fail", "0", release))
+	s.T.Helper()
+	got := s.Succeeded(s.startLasting(r, "fail", "0", release))
 	s.checkDigest(got)
 	s.checkStream(got)
 }
@@ -132,12 +133,12 @@ func TestABuildIsCancelledInEachStage(t *testing.T) {
 		t.Run(stage, func(t *testing.T) {
 			s := s.within(t)
 			before := s.visible()
-			run, goOn := s.stall(stage, repository.within(s), releaseFor(stage))
-			out, faults, code := s.osbs("cancel-build", run)
+			run, goOn := s.stall(stage, repository.Within(s.Site), releaseFor(stage))
+			out, faults, code := s.Osbs("cancel-build", run)
 			if code != 0 {
 				t.Errorf("osbs cancel-build ends with %d:\n%s%s", code, out, faults)
 			}
-			if reason, message := condition(s.ended(run)); reason != v1.PipelineRunReasonCancelled.String() {
+			if reason, message := testsite.Condition(s.Ended(run)); reason != v1.PipelineRunReasonCancelled.String() {
 				t.Errorf("the cancelled build ends with %s: %s", reason, message)
 			}
 			s.podsEnd(run)
@@ -171,23 +172,23 @@ func TestABuildWhosePodIsDeletedFailsOrRecoversAndTheNextOneWorks(t *testing.T) 
 
 // losesPod deletes the pod of a stage. Tekton makes a pod that has vanished again, and fails a TaskRun whose pod has failed.
 func (s *site) losesPod(stage string, r *repository, grace int64) {
-	s.t.Helper()
+	s.T.Helper()
 	before := s.visible()
-	run, goOn := s.stall(stage, r.within(s), releaseFor(stage))
-	s.must(s.Kube.CoreV1().Pods(s.Name).Delete(s.t.Context(), s.podOf(run, stage), metav1.DeleteOptions{GracePeriodSeconds: &grace}))
+	run, goOn := s.stall(stage, r.Within(s.Site), releaseFor(stage))
+	s.Must(s.Kube.CoreV1().Pods(s.Name).Delete(s.T.Context(), s.podOf(run, stage), metav1.DeleteOptions{GracePeriodSeconds: &grace}))
 	goOn()
 	if stage == "build" && grace == 0 {
 		// The pod is made again, and its RUN would take an hour again.
-		s.cancel(run)
+		s.Cancel(run)
 	}
-	if ended := s.ended(run); ended.IsSuccessful() {
-		got := results(ended)
+	if ended := s.Ended(run); ended.IsSuccessful() {
+		got := testsite.Results(ended)
 		s.checkDigest(got)
 		s.checkStream(got)
 		return
 	}
-	if reason, _ := condition(s.get(run)); reason == v1.PipelineRunReasonFailed.String() {
-		s.t.Logf("%s failed: %+v", run, s.fault(run))
+	if reason, _ := testsite.Condition(s.Get(run)); reason == v1.PipelineRunReasonFailed.String() {
+		s.T.Logf("%s failed: %+v", run, s.Fault(run))
 	}
 	s.podsEnd(run)
 	s.unmoved(before)
@@ -195,14 +196,14 @@ func (s *site) losesPod(stage string, r *repository, grace int64) {
 
 // podOf is the pod in which a stage of a PipelineRun runs.
 func (s *site) podOf(run, stage string) string {
-	s.t.Helper()
-	for _, task := range s.taskRuns(run) {
+	s.T.Helper()
+	for _, task := range s.TaskRuns(run) {
 		for _, state := range task.Status.Steps {
 			if state.Name == stage {
 				return task.Status.PodName
 			}
 		}
 	}
-	s.t.Fatalf("no pod of %s has the stage %s", run, stage)
+	s.T.Fatalf("no pod of %s has the stage %s", run, stage)
 	return ""
 }
