@@ -93,7 +93,7 @@ func (d *dispatcher) decide(s *situation.Situation, now time.Time) decision {
 			out.wake = earlier(out.wake, b.until)
 		}
 	}
-	out.plan = planUnasked(s, state)
+	out.plan = s.Plan(state)
 	d.forget(out.plan)
 	if !s.Paused {
 		out.send, out.wake = d.choose(out.plan.Start(), now, out.wake)
@@ -102,22 +102,6 @@ func (d *dispatcher) decide(s *situation.Situation, now time.Time) decision {
 		out.wake = earlier(out.wake, p.deadline)
 	}
 	return out
-}
-
-// planUnasked plans without what was asked for already: its PipelineRun exists, and what it did is not seen yet.
-func planUnasked(s *situation.Situation, state rebuild.State) rebuild.Plan {
-	for {
-		plan := s.Graph.Plan(state)
-		asked := false
-		for _, item := range plan.Start() {
-			if _, exists := s.Created(item.Build); exists {
-				state.Postponed[item.Build], asked = true, true
-			}
-		}
-		if !asked {
-			return plan
-		}
-	}
 }
 
 // settle takes from the pending what has become a PipelineRun, and what was lost.

@@ -1,5 +1,5 @@
 // Package installation names what an installation in a namespace consists of, for those who make it and those who use it: its labels,
-// the ConfigMap with the template of its builds, and the one that pauses them.
+// the ConfigMap with the template of its builds, the one that pauses them, and the watcher.
 package installation
 
 // Labels of every object of an installation, and what two of them always are.
@@ -26,3 +26,9 @@ func Template(name string) string { return name + "-run" }
 
 // Paused is the ConfigMap that exists while no build of the Pipeline that is called name may begin.
 func Paused(name string) string { return name + "-paused" }
+
+// WatcherContainer is the container of the Deployment Imagewatch that runs the watcher.
+const WatcherContainer = "imagewatch"
+
+// Imagewatch is the Deployment of the watcher that starts rebuilds of the Pipeline that is called name.
+func Imagewatch(name string) string { return name + "-imagewatch" }

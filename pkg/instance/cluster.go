@@ -5,7 +5,6 @@ import (
 	"strings"
 
 	pipeline "github.com/tektoncd/pipeline/pkg/client/clientset/versioned"
-	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 
 	"github.com/osbs-tekton/osbs/pkg/buildconfig/clusterstore"
@@ -13,6 +12,7 @@ import (
 	"github.com/osbs-tekton/osbs/pkg/failure"
 	"github.com/osbs-tekton/osbs/pkg/imageimport"
 	"github.com/osbs-tekton/osbs/pkg/osbsconf"
+	"github.com/osbs-tekton/osbs/pkg/situation"
 	"github.com/osbs-tekton/osbs/pkg/step"
 	"github.com/osbs-tekton/osbs/pkg/tekton"
 )
@@ -41,7 +41,7 @@ func openCluster(conf *osbsconf.Config, log *slog.Logger) (*tekton.Instance, err
 	}
 	config := rest.CopyConfig(found.REST)
 	config.QPS, config.Burst, config.UserAgent = perSecond, burst, "osbs"
-	kube, err := kubernetes.NewForConfig(config)
+	clients, err := situation.Connect(config, found.Namespace)
 	if err != nil {
 		return nil, failure.New(failure.Usage, "%s: %w", found.Origin, err)
 	}
@@ -50,7 +50,8 @@ func openCluster(conf *osbsconf.Config, log *slog.Logger) (*tekton.Instance, err
 		return nil, failure.New(failure.Usage, "%s: %w", found.Origin, err)
 	}
 	return tekton.Open(tekton.Config{
-		Namespace: found.Namespace, Name: conf.Pipeline, Kubernetes: kube, Pipelines: pipelines,
+		Namespace: found.Namespace, Name: conf.Pipeline, Kubernetes: clients.Kube, Pipelines: pipelines,
+		Images: clients.Image, Runs: clients.Runs,
 		BuildConfigs: clusterstore.New(client), ImageStreams: imageimport.NewCluster(client),
 		Params: params(conf), Log: log,
 	}), nil

@@ -89,6 +89,14 @@ type situation struct {
 	stored  map[string]*buildconfig.BuildConfig
 	state   rebuild.State
 	builds  map[string]bool
+	// took is how long the newest successful build of each build config took.
+	took map[string]took
+}
+
+// took is how long a build took.
+type took struct {
+	build string
+	spent time.Duration
 }
 
 // cause is the build that made a rebuild necessary, empty if it is not known.
@@ -111,7 +119,7 @@ func (i *Instance) situation(ctx context.Context) (*situation, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &situation{stored: map[string]*buildconfig.BuildConfig{}, builds: map[string]bool{}}
+	s := &situation{stored: map[string]*buildconfig.BuildConfig{}, builds: map[string]bool{}, took: map[string]took{}}
 	for _, bc := range stored {
 		s.stored[bc.Name] = bc
 		s.configs = append(s.configs, rebuild.FromBuildConfig(bc))
@@ -123,6 +131,7 @@ func (i *Instance) situation(ctx context.Context) (*situation, error) {
 	for _, rec := range recs {
 		s.builds[rec.Name] = true
 		attributeTags(s.state.Tags, rec)
+		s.noteTime(rec)
 		if b, ok := i.plannedBuild(rec, s.stored[rec.BuildConfig]); ok {
 			if b.State == rebuild.BuildInterrupted {
 				key := b.Config + " " + fmt.Sprint(b.Digests)
@@ -134,6 +143,16 @@ func (i *Instance) situation(ctx context.Context) (*situation, error) {
 		}
 	}
 	return s, nil
+}
+
+// noteTime notes how long a build took. Records come newest first.
+func (s *situation) noteTime(rec record) {
+	if rec.State != osbs.Complete || rec.Request.Scratch || rec.Request.Isolated || rec.Started == nil || rec.Finished == nil {
+		return
+	}
+	if _, known := s.took[rec.BuildConfig]; !known {
+		s.took[rec.BuildConfig] = took{rec.Name, rec.Finished.Sub(*rec.Started)}
+	}
 }
 
 // tags are all ImageStreamTags.

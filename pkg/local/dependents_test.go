@@ -147,6 +147,20 @@ func TestNoRebuildLeavesDependentsForLater(t *testing.T) {
 	if all := autorebuilds(list(t, i, osbs.Filter{})); len(all) > 0 {
 		t.Fatalf("rebuilt: %+v", all)
 	}
+	outlook, err := i.Outlook(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	plan := rebuild.New(outlook.Configs, outlook.State)
+	if len(plan.Items) != 1 || plan.Items[0].Config != first.BuildConfig || plan.Items[0].Reasons[0].CausedBy != second.Name {
+		t.Errorf("plan %+v", plan)
+	}
+	if image := outlook.Images[first.BuildConfig]; image.TookBuild != first.Name || image.Took <= 0 || image.BuildConfig.ImageStream != "app" {
+		t.Errorf("image %+v", image)
+	}
+	if outlook.Bounds.Concurrent < 1 || outlook.State.Budget != outlook.Bounds.Concurrent || !slices.Contains(outlook.HomeRegistries, RegistryHost) {
+		t.Errorf("outlook %+v", outlook)
+	}
 	started, err := i.RebuildPending(t.Context())
 	if err != nil || len(started) != 1 {
 		t.Fatalf("pending: %v, %v", started, err)

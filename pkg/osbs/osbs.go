@@ -35,6 +35,8 @@ type Instance interface {
 	Cancel(ctx context.Context, name string) error
 	// BuildConfigs returns the build configs, sorted by name.
 	BuildConfigs(ctx context.Context) ([]buildconfig.BuildConfig, error)
+	// Outlook says how things stand with rebuilds, for all build configs.
+	Outlook(ctx context.Context) (*Outlook, error)
 	// ImportImage reads the tag of an ImageStream (all its tags, if tag is empty) from the registry again.
 	ImportImage(ctx context.Context, imageStream, tag string) (*workspace.Import, error)
 	// Wait returns when every build that this instance has started here, and every rebuild that those cause, has ended.

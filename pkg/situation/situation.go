@@ -201,3 +201,20 @@ func (s *Situation) Created(run string) (time.Time, bool) {
 	}
 	return r.CreationTimestamp.Time, true
 }
+
+// Plan plans without what was asked for already, where the PipelineRun exists and what it did is not seen yet: state.Postponed, which
+// must not be nil, gets its name.
+func (s *Situation) Plan(state rebuild.State) rebuild.Plan {
+	for {
+		plan := s.Graph.Plan(state)
+		asked := false
+		for _, item := range plan.Start() {
+			if _, exists := s.Created(item.Build); exists {
+				state.Postponed[item.Build], asked = true, true
+			}
+		}
+		if !asked {
+			return plan
+		}
+	}
+}

@@ -6,8 +6,10 @@ import (
 	"sync"
 	"time"
 
+	imageclient "github.com/openshift/client-go/image/clientset/versioned"
 	pipeline "github.com/tektoncd/pipeline/pkg/client/clientset/versioned"
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/tools/cache"
 
 	"github.com/osbs-tekton/osbs/pkg/buildconfig"
 	"github.com/osbs-tekton/osbs/pkg/cluster"
@@ -24,6 +26,10 @@ type Config struct {
 	Name       string
 	Kubernetes kubernetes.Interface
 	Pipelines  pipeline.Interface
+	// Images reaches ImageStreams, those of other namespaces too; Runs lists the namespace's PipelineRuns in little memory. See package
+	// situation.
+	Images imageclient.Interface
+	Runs   cache.ListerWatcher
 	// BuildConfigs and ImageStreams are those of the namespace.
 	BuildConfigs buildconfig.Store
 	ImageStreams imageimport.Store

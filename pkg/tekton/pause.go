@@ -43,15 +43,24 @@ func (i *Instance) Resume(ctx context.Context) error {
 
 // Paused is when builds were paused; nil if they are not.
 func (i *Instance) Paused(ctx context.Context) (*time.Time, error) {
+	pause, err := i.pause(ctx)
+	if err != nil || pause == nil {
+		return nil, err
+	}
+	return &pause.Since, nil
+}
+
+// pause is nil while builds may begin.
+func (i *Instance) pause(ctx context.Context) (*osbs.Pause, error) {
 	name := installation.Paused(i.conf.Name)
 	mark, err := i.conf.Kubernetes.CoreV1().ConfigMaps(i.conf.Namespace).Get(ctx, name, metav1.GetOptions{})
 	switch {
 	case apierrors.IsNotFound(err):
-		return nil, nil
+		return nil, nil //nolint:nilnil // not being paused is not an error
 	case err != nil:
 		return nil, classify("reading ConfigMap "+name, err)
 	}
-	return instant(&mark.CreationTimestamp), nil
+	return &osbs.Pause{Since: mark.CreationTimestamp.UTC(), By: mark.Data[keyPausedBy]}, nil
 }
 
 // refuseWhilePaused is an error while builds are paused.
