@@ -87,9 +87,7 @@ func TestTknStartsABuildAndFollowsIt(t *testing.T) {
 	s := newSite(t, settings{})
 	base, _ := s.Base("base")
 	repository := s.NewRepository("app", map[string]string{"Dockerfile": s.Dockerfile(base, `RUN ["sh", "-c", "echo said-by-the-dockerfile"]`)})
-	pod := s.File("pod.yaml", "hostUsers: false\nsecurityContext: {fsGroup: 65532}\n")
-	out := s.Command(nil, "tkn", "--namespace", s.Name, "pipeline", "start", "osbs", "--serviceaccount", "osbs", "--pod-template", pod,
-		"--use-param-defaults", "--skip-optional-workspace", "--param", "git-url="+repository.URL, "--param", "git-branch=main", "--showlog")
+	out := s.TknStart("--param", "git-url="+repository.URL, "--param", "git-branch=main", "--showlog")
 	run := s.RunNames()[0]
 	got := s.Succeeded(run)
 	s.checkDigest(got)

@@ -11,21 +11,10 @@ import (
 	"github.com/osbs-tekton/osbs/e2e/testsite"
 )
 
-// smallRequests let the pods of ten builds be on one node at once.
-const smallRequests = `stages:
-  clone: {resources: {requests: {cpu: 5m, memory: 16Mi}}}
-  detect-base: {resources: {requests: {cpu: 5m, memory: 16Mi}}}
-  lock: {resources: {requests: {cpu: 5m, memory: 16Mi}}}
-  prepare: {resources: {requests: {cpu: 5m, memory: 16Mi}}}
-  build: {resources: {requests: {cpu: 5m, memory: 16Mi}}}
-  push: {resources: {requests: {cpu: 5m, memory: 16Mi}}}
-  import: {resources: {requests: {cpu: 5m, memory: 16Mi}}}
-`
-
 // slow is a site and a repository whose builds take as long as the ARG SECONDS says.
 func slow(t *testing.T, layout, config string) (*site, *repository) {
 	t.Helper()
-	s := newSite(t, settings{Layout: layout, Config: smallRequests + config})
+	s := newSite(t, settings{Layout: layout, Config: testsite.SmallRequests + config})
 	base, _ := s.Base("base")
 	return s, s.NewRepository("app", map[string]string{"Dockerfile": s.Dockerfile(base, "ARG SECONDS=0", "RUN echo lasting-$SECONDS; sleep $SECONDS")})
 }

@@ -17,7 +17,7 @@ import (
 func TestTwoNamespacesDoNotSeeEachOther(t *testing.T) {
 	t.Parallel()
 	first, repository := slow(t, "fused", "")
-	second := newSite(t, settings{Config: smallRequests})
+	second := newSite(t, settings{Config: testsite.SmallRequests})
 	one := first.startLasting(repository, "fail", "3600", "1")
 	first.Reached(one, "build")
 	two := second.startLasting(repository, "fail", "0", "2")

@@ -36,3 +36,11 @@ func (s *Site) RunNames() []string {
 	}
 	return names
 }
+
+// TknStart has tkn start a build, with further arguments, and returns what it says.
+func (s *Site) TknStart(args ...string) string {
+	s.T.Helper()
+	pod := s.File("pod.yaml", "hostUsers: false\nsecurityContext: {fsGroup: 65532}\n")
+	return s.Command(nil, "tkn", append([]string{"--namespace", s.Name, "pipeline", "start", "osbs", "--serviceaccount", "osbs", "--pod-template", pod,
+		"--use-param-defaults", "--skip-optional-workspace"}, args...)...)
+}

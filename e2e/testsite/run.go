@@ -219,7 +219,9 @@ func (s *Site) Logs(run string, steps ...string) string {
 
 // ContainerLog is what a container of a pod says, or why that cannot be told.
 func (s *Site) ContainerLog(pod, container string) string {
-	stream, err := s.Kube.CoreV1().Pods(s.Name).GetLogs(pod, &corev1.PodLogOptions{Container: container}).Stream(s.T.Context())
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(s.T.Context()), time.Minute)
+	defer cancel()
+	stream, err := s.Kube.CoreV1().Pods(s.Name).GetLogs(pod, &corev1.PodLogOptions{Container: container}).Stream(ctx)
 	if err != nil {
 		return err.Error() + "\n"
 	}

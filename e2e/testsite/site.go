@@ -27,6 +27,17 @@ import (
 // imagesVariable names the file with the step images.
 const imagesVariable = "OSBS_E2E_STEP_IMAGES"
 
+// SmallRequests are a configuration with which the pods of ten builds can be on one node at once.
+const SmallRequests = `stages:
+  clone: {resources: {requests: {cpu: 5m, memory: 16Mi}}}
+  detect-base: {resources: {requests: {cpu: 5m, memory: 16Mi}}}
+  lock: {resources: {requests: {cpu: 5m, memory: 16Mi}}}
+  prepare: {resources: {requests: {cpu: 5m, memory: 16Mi}}}
+  build: {resources: {requests: {cpu: 5m, memory: 16Mi}}}
+  push: {resources: {requests: {cpu: 5m, memory: 16Mi}}}
+  import: {resources: {requests: {cpu: 5m, memory: 16Mi}}}
+`
+
 // Site is a namespace with the rendering of one configuration.
 //
 // What is the test's in the registry and on the git server has the namespace's name, too.

@@ -3,8 +3,10 @@
 package testsite
 
 import (
+	"archive/tar"
 	"crypto/tls"
 	"crypto/x509"
+	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -13,6 +15,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/crane"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 
 	"github.com/osbs-tekton/osbs/e2e/testbed"
@@ -99,15 +102,41 @@ func (s *Site) Registry() []crane.Option {
 	}))}
 }
 
-// Base puts the image with a shell into the registry, and returns its reference there, and its digest. Layers move within the registry
-// of the cluster's images without credentials, so they are read first.
+// Base puts the image with a shell into the registry, and returns its reference there, and its digest.
 func (s *Site) Base(name string) (reference, digest string) {
+	s.T.Helper()
+	reference = s.Reference(name + ":1")
+	return reference, s.PushBase(reference, nil)
+}
+
+// Reference is one of an image of the test's in the registry.
+func (s *Site) Reference(image string) string {
+	s.T.Helper()
+	return testbed.Variable(s.T, "OSBS_E2E_REGISTRY") + "/" + s.Name + "/" + image
+}
+
+// PushBase puts the image with a shell, and a layer of files, into the registry, and returns its digest. Layers move within the registry of
+// the cluster's images without credentials, so they are read first.
+func (s *Site) PushBase(reference string, files map[string]string) string {
 	s.T.Helper()
 	image, err := crane.Pull(testbed.Variable(s.T, "OSBS_E2E_BUSYBOX_IMAGE"), s.Registry()[0])
 	s.Must(err)
-	reference = testbed.Variable(s.T, "OSBS_E2E_REGISTRY") + "/" + s.Name + "/" + name + ":1"
+	if len(files) > 0 {
+		contents := map[string][]byte{}
+		for name, text := range files {
+			contents[name] = []byte(text)
+		}
+		layer, err := crane.Layer(contents)
+		s.Must(err)
+		layers, err := image.Layers()
+		s.Must(err)
+		kind, err := layers[0].MediaType()
+		s.Must(err)
+		image, err = mutate.Append(image, mutate.Addendum{Layer: layer, MediaType: kind})
+		s.Must(err)
+	}
 	s.Must(crane.Push(image, reference, s.Registry()...))
-	return reference, s.Digest(reference)
+	return s.Digest(reference)
 }
 
 // Digest is what the registry has under a reference.
@@ -121,11 +150,36 @@ func (s *Site) Digest(reference string) string {
 // Config is the configuration of an image in the registry.
 func (s *Site) Config(reference string) *v1.ConfigFile {
 	s.T.Helper()
-	image, err := crane.Pull(reference, s.Registry()...)
-	s.Must(err)
-	config, err := image.ConfigFile()
+	config, err := s.Pull(reference).ConfigFile()
 	s.Must(err)
 	return config
+}
+
+// Pull is an image in the registry.
+func (s *Site) Pull(reference string) v1.Image {
+	s.T.Helper()
+	image, err := crane.Pull(reference, s.Registry()...)
+	s.Must(err)
+	return image
+}
+
+// ReadFile is a file of an image in the registry, by its path without a leading slash.
+func (s *Site) ReadFile(reference, path string) string {
+	s.T.Helper()
+	files := mutate.Extract(s.Pull(reference))
+	defer files.Close()
+	for archive := tar.NewReader(files); ; {
+		header, err := archive.Next()
+		if err == io.EOF {
+			s.T.Fatalf("%s has no file %s", reference, path)
+		}
+		s.Must(err)
+		if strings.TrimPrefix(filepath.Clean(header.Name), "/") == path {
+			text, err := io.ReadAll(io.LimitReader(archive, 1<<20))
+			s.Must(err)
+			return string(text)
+		}
+	}
 }
 
 // Tags are those of a repository of the test's in the registry.
@@ -136,8 +190,12 @@ func (s *Site) Tags(name string) []string {
 	return tags
 }
 
-// Dockerfile is one of an image of the test's, on a base, with instructions.
+// Dockerfile is one of an image app of the test's, on a base, with instructions.
 func (s *Site) Dockerfile(base string, instructions ...string) string {
-	return "FROM " + base + "\nLABEL name=\"" + s.Name + "/app\" version=\"1.0\" release=\"1\" com.redhat.component=\"app-container\"\n" +
-		strings.Join(instructions, "\n") + "\n"
+	return "FROM " + base + "\n" + s.Labels("app") + strings.Join(instructions, "\n") + "\n"
+}
+
+// Labels is the instruction with the labels that an image of the test's needs.
+func (s *Site) Labels(name string) string {
+	return "LABEL name=\"" + s.Name + "/" + name + "\" version=\"1.0\" release=\"1\" com.redhat.component=\"" + name + "-container\"\n"
 }
