@@ -18,7 +18,7 @@ if [ "${1-}" = -run ]; then
     shift 2
 fi
 packages=("$@")
-[ ${#packages[@]} -gt 0 ] || packages=(./e2e/state ./e2e/install ./e2e/build ./e2e/docs ./e2e/autorebuild ./generator/pipeline)
+[ ${#packages[@]} -gt 0 ] || packages=(./e2e/state ./e2e/install ./e2e/build ./e2e/docs ./e2e/autorebuild ./e2e/rebuild ./generator/pipeline)
 dir=$PWD/.cache/e2e
 cluster=$PWD/.cache/tools/cluster
 export CGO_ENABLED=0

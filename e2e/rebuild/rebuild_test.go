@@ -256,24 +256,23 @@ func disabled(s *site) {
 		s.T.Errorf("prepare says %q", said)
 	}
 	s.judged(i, rebuild.Skipped)
-	s.Until("the build config to know", streamTime, func(ctx context.Context) (bool, error) {
-		last := s.buildConfig(i).LastBuild
-		return last != nil && last.Name == run.Name && last.Outcome == buildconfig.Skipped, nil
-	})
+	s.Until("the build config to know", streamTime, s.lastBuild(i, run.Name, buildconfig.Skipped))
 	i.names(i.digest)
 	if now := i.s.Tags(i.name); len(now) != len(before) || i.repository.Head() != head {
 		s.T.Errorf("tags %q, now %q; the branch was at %s, now at %s", before, now, head, i.repository.Head())
 	}
 }
 
-// buildConfig is that of an image.
-func (s *site) buildConfig(i *image) *buildconfig.BuildConfig {
-	s.T.Helper()
-	stored, err := s.Kube.CoreV1().ConfigMaps(s.Name).Get(s.T.Context(), i.config, metav1.GetOptions{})
-	s.Must(err)
-	config, err := configmap.From(stored)
-	s.Must(err)
-	return config
+// lastBuild says whether the build config of an image has a build as its last, with an outcome.
+func (s *site) lastBuild(i *image, run string, outcome buildconfig.Outcome) func(context.Context) (bool, error) {
+	return func(ctx context.Context) (bool, error) {
+		stored, err := s.Kube.CoreV1().ConfigMaps(s.Name).Get(ctx, i.config, metav1.GetOptions{})
+		if err != nil {
+			return false, err
+		}
+		config, err := configmap.From(stored)
+		return err == nil && config.LastBuild != nil && config.LastBuild.Name == run && config.LastBuild.Outcome == outcome, err
+	}
 }
 
 // What users start by hand while a rebuild runs fails or waits, as they want, and a rebuild waits for a user's build.
