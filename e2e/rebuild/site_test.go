@@ -134,6 +134,7 @@ func (s *site) plan(ctx context.Context) map[string]rebuild.Item {
 	s.T.Helper()
 	now, err := situation.List(ctx, s.clients, s.Name)
 	s.Must(err)
+	now.State.Postponed = map[string]bool{}
 	items := map[string]rebuild.Item{}
 	for _, item := range now.Plan(now.State).Items {
 		items[item.Config] = item

@@ -6,8 +6,10 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"maps"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -74,15 +76,12 @@ func (w *watcher) send(ctx context.Context, k *situation.Config, d *delivery) er
 	return &refused{err}
 }
 
-// checkBases says whether the tags that have moved are still what the plan saw.
+// checkBases says whether all tags are still what the plan saw: also those that had not moved, since one build may do for two that have.
 func (w *watcher) checkBases(ctx context.Context, item rebuild.Item) error {
-	for _, reason := range item.Reasons {
-		if reason.Kind != rebuild.BaseMoved {
-			continue
-		}
-		namespace, name, found := strings.Cut(reason.Base, "/")
+	for _, base := range slices.Sorted(maps.Keys(item.Digests)) {
+		namespace, name, found := strings.Cut(base, "/")
 		if !found {
-			namespace, name = w.o.Namespace, reason.Base
+			namespace, name = w.o.Namespace, base
 		}
 		name, tag, _ := strings.Cut(name, ":")
 		stream, err := w.clients.Image.ImageV1().ImageStreams(namespace).Get(ctx, name, metav1.GetOptions{})
@@ -91,7 +90,7 @@ func (w *watcher) checkBases(ctx context.Context, item rebuild.Item) error {
 			return errChanged
 		case err != nil:
 			return &refused{failure.New(failure.Unavailable, "reading ImageStream %s/%s: %w", namespace, name, err)}
-		case imageimport.Current(stream, tag) != reason.NewDigest:
+		case imageimport.Current(stream, tag) != item.Digests[base]:
 			return errChanged
 		}
 	}

@@ -130,7 +130,9 @@ func (p *planner) judge(n int32, c *Config, item *Item) {
 			bases[b.Tag], item.Digests[b.Tag] = tag, tag.Digest
 		}
 	}
-	item.Build = BuildName(c.Name, bases, attempt)
+	for item.Build = BuildName(c.Name, bases, attempt); p.s.Overtaken[item.Build]; item.Build = BuildName(c.Name, bases, attempt) {
+		attempt++
+	}
 }
 
 // tried says whether the state of the bases was tried, by which build, and how many builds of it were interrupted.

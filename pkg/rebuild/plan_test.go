@@ -258,6 +258,25 @@ func TestBuildName(t *testing.T) {
 	}
 }
 
+// A state that was built, and is stale again because of an older build, is built by another name; a failure of that is one.
+func TestOvertaken(t *testing.T) {
+	t.Parallel()
+	configs, state := []Config{on("a", "base")}, State{Tags: tags("base=2"), Overtaken: map[string]bool{}}
+	seen := map[string]bool{}
+	for range 3 {
+		item := New(configs, state).Items[0]
+		if item.Verdict != Ready || seen[item.Build] {
+			t.Fatalf("%+v after %v", item, seen)
+		}
+		seen[item.Build] = true
+		state.Overtaken[item.Build] = true
+	}
+	state.Builds = []Build{{Config: "a", Name: "a-x", State: BuildFailed, Digests: map[string]string{"base:latest": "2"}}}
+	if item := New(configs, state).Items[0]; item.Verdict != Failed {
+		t.Errorf("%+v", item)
+	}
+}
+
 func TestFromBuildConfig(t *testing.T) {
 	t.Parallel()
 	bc := &buildconfig.BuildConfig{

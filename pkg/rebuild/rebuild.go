@@ -64,6 +64,9 @@ type State struct {
 	// Postponed are names of builds that must not start yet, such as those that could not be asked for a moment ago. They are Queued,
 	// and take nothing of the budget.
 	Postponed map[string]bool
+	// Overtaken are names of builds that succeeded, after which another put an image on older bases in their image's place. What they
+	// were made for is to be done again, under another name.
+	Overtaken map[string]bool
 }
 
 // Build is a build that runs or ended without success.
@@ -177,7 +180,7 @@ const (
 )
 
 // BuildName is the name of the build that a state of the bases asks for. The same state gives the same name, so that a second
-// delivery of one change meets a build that exists already. attempt counts the builds of that state that were interrupted.
+// delivery of one change meets a build that exists already. attempt counts the builds of that state that were interrupted or overtaken.
 func BuildName(config string, bases map[string]Tag, attempt int) string {
 	h := sha256.New()
 	fmt.Fprintf(h, "%q %d\n", config, attempt)

@@ -67,6 +67,7 @@ type Reader struct {
 func (r *Reader) Read(o Objects) *Situation {
 	r.readConfigs(o.Configs)
 	s := &Situation{Configs: r.configs, Graph: r.graph, Run: o.Run, Newest: map[string]*PipelineRun{}, Paused: o.Paused}
+	s.State.Overtaken = map[string]bool{}
 	s.State.Tags = imageimport.States(r.Namespace, o.Streams)
 	for _, run := range o.Runs {
 		config := run.configIn(o.Holders)
@@ -203,18 +204,38 @@ func (s *Situation) Created(run string) (time.Time, bool) {
 }
 
 // Plan plans without what was asked for already, where the PipelineRun exists and what it did is not seen yet: state.Postponed, which
-// must not be nil, gets its name.
+// must not be nil, gets its name. Where it is seen that another build came after it, state.Overtaken gets the name.
 func (s *Situation) Plan(state rebuild.State) rebuild.Plan {
+	if state.Overtaken == nil {
+		state.Overtaken = map[string]bool{}
+	}
 	for {
 		plan := s.Graph.Plan(state)
 		asked := false
 		for _, item := range plan.Start() {
-			if _, exists := s.Created(item.Build); exists {
-				state.Postponed[item.Build], asked = true, true
+			run := s.Run(item.Build)
+			if run == nil {
+				continue
+			}
+			asked = true
+			if s.overtaken(item.Config, run) {
+				state.Overtaken[item.Build] = true
+			} else {
+				state.Postponed[item.Build] = true
 			}
 		}
 		if !asked {
 			return plan
 		}
 	}
+}
+
+// overtaken says that a run has succeeded, and that what is known of the build config is what a later build has written.
+func (s *Situation) overtaken(config string, run *PipelineRun) bool {
+	c := s.Configs[config]
+	if c == nil || c.BuildConfig == nil || c.BuildConfig.LastBuild == nil || run.Facts.State != Succeeded || run.Facts.Ended.IsZero() {
+		return false
+	}
+	last := c.BuildConfig.LastBuild
+	return last.Name != run.Name && last.Ended.After(run.Facts.Ended)
 }
