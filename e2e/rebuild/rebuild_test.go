@@ -24,7 +24,7 @@ func TestImagesFollowTheirBases(t *testing.T) {
 	t.Run("each", func(t *testing.T) {
 		for name, test := range map[string]func(*site){
 			"a chain of three": chainOfThree, "a diamond": diamond, "two bases": twoBases, "a base that moves again": movesAgain,
-			"a build that fails": fails, "disabled in the repository": disabled, "a user's builds": usersBuilds,
+			"a build that fails": fails, "disabled in the repository": disabled, "builds of a user": usersBuilds,
 		} {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
@@ -306,12 +306,21 @@ func usersBuilds(s *site) {
 	if ended := s.Get(waiting).Status.CompletionTime; run.CreationTimestamp.Before(ended) {
 		s.T.Errorf("%s was begun at %s, before the user's build ended at %s", run.Name, run.CreationTimestamp, ended)
 	}
-	s.Alone([]string{automatic, waiting, run.Name})
+	// A user goes back to an older base: the newest comes after that, once more.
+	back := s.byHand(i, "wait", "7.3", "base-digest="+s.stream("busy")+":1="+second)
+	s.Succeeded(back)
+	s.settled(i)
+	again := s.expect(i, 3)[2]
+	i.rebuilt(again, cause{base: s.stream("busy") + ":1", from: second, to: third}, "4")
+	s.Alone([]string{automatic, waiting, run.Name, back, again.Name})
 }
 
-// byHand has tkn start a build of an image, and returns the PipelineRun's name.
-func (s *site) byHand(i *image, policy, release string) string {
+// byHand has tkn start a build of an image, with further params, and returns the PipelineRun's name.
+func (s *site) byHand(i *image, policy, release string, params ...string) string {
 	s.T.Helper()
-	return strings.TrimSpace(s.TknStart("--param", "git-url="+i.repository.URL, "--param", "git-branch=main", "--param", "lock-policy="+policy,
-		"--param", "release="+release, "--output", "name"))
+	args := []string{"--output", "name"}
+	for _, param := range append(params, "git-url="+i.repository.URL, "git-branch=main", "lock-policy="+policy, "release="+release) {
+		args = append(args, "--param", param)
+	}
+	return strings.TrimSpace(s.TknStart(args...))
 }
