@@ -1,5 +1,5 @@
-// Package release bumps the release of an image in the text of its Dockerfile: the number with which LABEL release begins, wherever
-// it is written, and nothing else.
+// Package release changes the release of an image in the text of its Dockerfile: it bumps the number with which LABEL release begins,
+// wherever it is written, and nothing else; or it adds the time of a build.
 package release
 
 import (
@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"math/big"
 	"regexp"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/osbs-tekton/osbs/pkg/dockerfile"
 	"github.com/osbs-tekton/osbs/pkg/failure"
@@ -38,14 +40,53 @@ func leadingDigits(text string) string {
 	return text
 }
 
-// Result is a bump.
+// Stamped is the release with a time: 5 becomes 5.20191007151825, in UTC. What is then no release is InvalidInput.
+func Stamped(release string, at time.Time) (string, error) {
+	stamped := release + "." + at.UTC().Format("20060102150405")
+	if err := labels.CheckRelease(stamped, false); err != nil || len(stamped) > maxRelease {
+		return "", failure.WithHint(failure.New(failure.InvalidInput, "release %.40q cannot get a timestamp: it would be no release then", release),
+			"a release begins with a number, and its parts are joined by . or _, such as 1, 1.el7 or 10.2")
+	}
+	return stamped, nil
+}
+
+// Result is a new release.
 type Result struct {
-	// Text is the Dockerfile with the new release; it differs from the old text in the number only.
+	// Text is the Dockerfile with the new release. After a bump it differs from the old text in the number only.
 	Text []byte
 	// Old and New are the values of the label.
 	Old, New string
-	// Where names what held the number: "LABEL release", or "ENV NAME".
+	// Where names what held the number that was bumped: "LABEL release", or "ENV NAME".
 	Where string
+}
+
+// Stamp adds the time to the release that a Dockerfile sets, by a further LABEL behind the one that decides on it. ok is false if the
+// Dockerfile sets no release. o and baseEnv are what the labels are expanded with.
+func Stamp(text []byte, o dockerfile.Options, baseEnv []string, at time.Time) (r Result, ok bool, err error) {
+	entries, err := parse(text, o, baseEnv)
+	if err != nil {
+		return Result{}, false, err
+	}
+	i := lastLabel(entries)
+	if i < 0 {
+		return Result{}, false, nil
+	}
+	r = Result{Old: entries[i].Value, Where: "LABEL " + entries[i].Name}
+	if r.New, err = Stamped(r.Old, at); err != nil {
+		return Result{}, false, err
+	}
+	r.Text = addLine(text, entries[i].EndLine, fmt.Sprintf("LABEL %s=%q", labels.Release, r.New))
+	return r, true, verify(r, o, baseEnv, labels.Release)
+}
+
+// addLine adds a line behind that of the number, counted from 1.
+func addLine(text []byte, number int, line string) []byte {
+	lines := bytes.SplitAfter(text, []byte("\n"))
+	before := bytes.Join(lines[:min(number, len(lines))], nil)
+	if !bytes.HasSuffix(before, []byte("\n")) {
+		line = "\n" + line
+	}
+	return slices.Concat(before, []byte(line+"\n"), text[len(before):])
 }
 
 // Bump bumps the release in a Dockerfile. ok is false if the Dockerfile sets no release. o and baseEnv are what the labels are
@@ -165,10 +206,10 @@ func cannotEdit(e dockerfile.Entry) error {
 func verify(r Result, o dockerfile.Options, baseEnv []string, label string) error {
 	entries, err := parse(r.Text, o, baseEnv)
 	if err != nil {
-		return fmt.Errorf("after bumping the release: %w", err)
+		return fmt.Errorf("after changing the release: %w", err)
 	}
 	if at := lastLabel(entries); at < 0 || entries[at].Name != label || entries[at].Value != r.New {
-		return failure.WithHint(failure.New(failure.InvalidInput, "the release cannot be bumped: it is not written plainly in %s", r.Where),
+		return failure.WithHint(failure.New(failure.InvalidInput, "the release cannot be changed: it is not written plainly in %s", r.Where),
 			"write it as %s=%s", strings.TrimSpace(r.Where), r.Old)
 	}
 	return nil

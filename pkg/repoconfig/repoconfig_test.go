@@ -29,7 +29,7 @@ func TestParse(t *testing.T) {
 		"[autorebuild]\nenabled=on\n":                     true,
 	} {
 		got, err := Parse("f", []byte(text))
-		if err != nil || got.Autorebuild != want {
+		if err != nil || got != want {
 			t.Errorf("Parse(%q) = %v, %v; want %v", text, got, err, want)
 		}
 	}
