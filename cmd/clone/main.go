@@ -7,6 +7,7 @@ import (
 	"os"
 
 	"github.com/osbs-tekton/osbs/pkg/clone"
+	"github.com/osbs-tekton/osbs/pkg/repoconfig"
 	"github.com/osbs-tekton/osbs/pkg/step"
 )
 
@@ -27,6 +28,8 @@ func flags(f *step.FlagSet) step.Run {
 	f.StringVar(&o.GitURL, "git-url", "", "https, ssh or file URL of the repository")
 	f.StringVar(&o.GitBranch, "git-branch", "", "branch")
 	f.StringVar(&o.GitCommit, "git-commit", "", "commit of the branch; its head if empty")
+	f.StringVar(&o.GitLastCommit, "git-last-commit", "", "commit that the last build was made from, which an autorebuild repeats if container.yaml asks for it")
+	f.StringVar(&o.RepoConfig, "repo-config", repoconfig.DefaultName, "name of the repo config file")
 	f.StringVar(&o.GitSecretDir, "git-secret-dir", "", "mounted secret of the type kubernetes.io/basic-auth or kubernetes.io/ssh-auth")
 	f.StringVar(&o.CAFile, "git-ca-file", "", "PEM certificates to trust besides the system's")
 	f.BoolVar(&o.Submodules, "submodules", true, "clone submodules too")

@@ -40,6 +40,7 @@ func order() []known {
 		{"build-config", ""},
 		{"user", ""},
 		{"is-autorebuild", ""},
+		{"git-last-commit", ""},
 		{"base-digest", ""},
 	}
 }

@@ -1,6 +1,7 @@
 package build
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -301,7 +302,7 @@ func (o Options) labels(in input, made map[string]string) map[string]string {
 		}
 	}
 	for name, value := range map[string]string{
-		"release": o.Release, "com.redhat.component": o.Component, "architecture": o.Architecture,
+		"release": cmp.Or(in.prepare.Release, o.Release), "com.redhat.component": o.Component, "architecture": o.Architecture,
 	} {
 		if value != "" {
 			labels[name] = value

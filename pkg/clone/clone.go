@@ -5,13 +5,16 @@ package clone
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"regexp"
+	"strings"
 
 	"github.com/osbs-tekton/osbs/pkg/failure"
 	"github.com/osbs-tekton/osbs/pkg/git"
 	"github.com/osbs-tekton/osbs/pkg/giturl"
+	"github.com/osbs-tekton/osbs/pkg/repoconfig"
 	"github.com/osbs-tekton/osbs/pkg/step"
 	"github.com/osbs-tekton/osbs/pkg/workspace"
 )
@@ -26,6 +29,11 @@ type Options struct {
 	GitBranch string
 	// GitCommit is a commit of the branch, in 7 to 40 hex digits; empty means the branch's head.
 	GitCommit string
+	// GitLastCommit is the commit that the last build was made from, for an autorebuild: it is built in place of the branch's head if
+	// the head's repo config asks for that. Empty means the head in any case; it does not go together with GitCommit.
+	GitLastCommit string
+	// RepoConfig is the name of the repo config file; empty means repoconfig.DefaultName.
+	RepoConfig string
 	// GitSecretDir, CAFile, Home and AgentSocket are those of git.Options.
 	GitSecretDir, CAFile, Home, AgentSocket string
 	// Submodules says whether the repositories inside of the repository are cloned too.
@@ -46,8 +54,8 @@ func Run(ctx context.Context, o Options) (workspace.Clone, error) {
 	if err := git.CheckBranch(o.GitBranch); err != nil {
 		return workspace.Clone{}, err
 	}
-	if o.GitCommit != "" && !regexp.MustCompile(`^[0-9a-f]{7,40}$`).MatchString(o.GitCommit) {
-		return workspace.Clone{}, failure.New(failure.Usage, "git commit %q is not a commit: 40 hex digits, or the first 7 or more of them", o.GitCommit)
+	if err := o.checkCommits(); err != nil {
+		return workspace.Clone{}, err
 	}
 	remote, err := git.Open(o.gitOptions(), url, true)
 	if err != nil {
@@ -56,17 +64,65 @@ func Run(ctx context.Context, o Options) (workspace.Clone, error) {
 	if err := o.clean(); err != nil {
 		return workspace.Clone{}, err
 	}
+	record := workspace.Clone{URL: url.String(), Branch: o.GitBranch}
 	f := &fetch{Env: o.Env, remote: remote, dir: o.Workspace.Source(), branch: o.GitBranch, commit: o.GitCommit}
 	if err := f.run(ctx); err != nil {
 		return workspace.Clone{}, err
+	}
+	if o.GitLastCommit != "" {
+		if f, err = o.lastBuilt(ctx, f, &record); err != nil {
+			return workspace.Clone{}, err
+		}
 	}
 	if o.Submodules {
 		if err := o.submodules(ctx, f, url, url, 0); err != nil {
 			return workspace.Clone{}, err
 		}
 	}
-	record := workspace.Clone{URL: url.String(), Branch: o.GitBranch, Commit: f.target.String(), CommitTime: f.commits[f.target].Time}
+	record.Commit, record.CommitTime = f.target.String(), f.commits[f.target].Time
 	return record, workspace.Write(o.Workspace, record)
+}
+
+// commit is what GitCommit may be.
+var commit = regexp.MustCompile(`^[0-9a-f]{7,40}$`)
+
+func (o Options) checkCommits() error {
+	for name, value := range map[string]string{"git commit": o.GitCommit, "last commit": o.GitLastCommit} {
+		if value != "" && !commit.MatchString(value) {
+			return failure.New(failure.Usage, "%s %q is not a commit: 40 hex digits, or the first 7 or more of them", name, value)
+		}
+	}
+	if o.GitCommit != "" && o.GitLastCommit != "" {
+		return failure.New(failure.Usage, "git commit %s and last commit %s are both given: the one is for a user's build, the other for an autorebuild", o.GitCommit, o.GitLastCommit)
+	}
+	return nil
+}
+
+// lastBuilt is for an autorebuild whose head is cloned. Where the head's repo config asks for it, it clones the commit of the last build
+// in place of the head. An autorebuild that is disabled stays at the head: prepare ends it.
+func (o Options) lastBuilt(ctx context.Context, head *fetch, record *workspace.Clone) (*fetch, error) {
+	if strings.HasPrefix(head.target.String(), o.GitLastCommit) {
+		return head, nil
+	}
+	config, err := repoconfig.Read(o.Workspace.Source(), o.RepoConfig)
+	if err != nil || !config.Autorebuild || config.FromLatest {
+		return head, err
+	}
+	for _, warning := range config.Warnings() {
+		o.Log.Warn(warning)
+	}
+	o.Log.Info("building the commit of the last build: "+repoconfig.ContainerName+" does not ask for autorebuilds from_latest",
+		"commit", o.GitLastCommit, "branch", o.GitBranch, "head", head.target)
+	f := &fetch{Env: o.Env, remote: head.remote, dir: head.dir, branch: head.branch, commit: o.GitLastCommit}
+	if err := f.run(ctx); err != nil {
+		if errors.Is(err, errNotOnBranch) {
+			err = failure.WithHint(failure.New(failure.NotFound, "the last build was made from commit %s, which is no longer on branch %q of %s", o.GitLastCommit, o.GitBranch, record.URL),
+				"build the branch with osbs build, which autorebuilds then repeat, or set autorebuild.from_latest: true in %s", repoconfig.ContainerName)
+		}
+		return nil, err
+	}
+	record.Head, record.AddTimestamp = head.target.String(), config.AddTimestamp
+	return f, nil
 }
 
 func (o Options) gitOptions() git.Options {

@@ -26,6 +26,9 @@ type Event struct {
 
 	GitURL    string `json:"gitUrl"`
 	GitBranch string `json:"gitBranch"`
+	// GitLastCommit is the commit that the last build was made from, empty if there was none. Whether it is built, or the branch's head,
+	// is a matter of the repository's container.yaml.
+	GitLastCommit string `json:"gitLastCommit,omitempty"`
 	// BaseDigest is what to build from: TAG=DIGEST for each base, by ImageStreamTag, separated by commas.
 	BaseDigest string `json:"baseDigest"`
 	// BuildArg is a JSON array of NAME=VALUE, as text; [] if there are none.
@@ -79,7 +82,8 @@ func New(bc *buildconfig.BuildConfig, item rebuild.Item, at time.Time) Event {
 	p := bc.Parameters
 	e := Event{
 		PipelineRunName: item.Build, BuildConfig: bc.Name, Time: at.UTC().Format(time.RFC3339), GitURL: bc.GitURL, GitBranch: bc.GitBranch,
-		BaseDigest: FormatDigests(item.Digests), BuildArg: array(p.BuildArgs), Pipeline: p.Pipeline, Dockerfile: p.Dockerfile,
+		GitLastCommit: bc.GitCommit,
+		BaseDigest:    FormatDigests(item.Digests), BuildArg: array(p.BuildArgs), Pipeline: p.Pipeline, Dockerfile: p.Dockerfile,
 		DockerfileTarget: p.DockerfileTarget, Platform: p.Platform, Architecture: p.Architecture, Component: p.Component,
 		Target: p.Target, User: p.User, RepoConfig: p.RepoConfig, BumpRelease: p.BumpRelease, Format: p.Format,
 		Compression: p.Compression, SourceRegistryURI: p.SourceRegistryURI, Reasons: array(item.Reasons), Extra: p.Extra,

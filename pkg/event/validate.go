@@ -34,6 +34,8 @@ const (
 	DigestPattern = `^(` + digest + `)?$`
 	// DigestsPattern is that of baseDigest.
 	DigestsPattern = `^` + tag + `=` + digest + `(,` + tag + `=` + digest + `)*$`
+	// CommitPattern is that of a commit.
+	CommitPattern = `^[0-9a-f]{40}$`
 	// wordPattern is that of what becomes an argument of git.
 	wordPattern = `^[^-[:cntrl:][:space:]][^[:cntrl:][:space:]]*$`
 	// BasePattern is that of an ImageStreamTag, perhaps of another namespace.
@@ -42,6 +44,7 @@ const (
 
 var (
 	nameRule    = regexp.MustCompile(NamePattern)
+	commitRule  = regexp.MustCompile(CommitPattern)
 	digestRule  = regexp.MustCompile(DigestPattern)
 	digestsRule = regexp.MustCompile(DigestsPattern)
 	baseRule    = regexp.MustCompile(BasePattern)
@@ -55,6 +58,7 @@ const Filter = `body.pipelineRunName.matches('` + NamePattern + `')` +
 	` && body.base.matches('` + BasePattern + `')` +
 	` && body.gitUrl.matches('` + wordPattern + `') && body.gitUrl.size() <= 2048` +
 	` && body.gitBranch.matches('` + wordPattern + `') && body.gitBranch.size() <= 2048` +
+	` && (!has(body.gitLastCommit) || body.gitLastCommit.matches('` + CommitPattern + `'))` +
 	` && (!has(body.baseOldDigest) || body.baseOldDigest.matches('` + DigestPattern + `'))` +
 	` && (!has(body.baseNewDigest) || body.baseNewDigest.matches('` + DigestPattern + `'))` +
 	` && (!has(body.pipeline) || body.pipeline.matches('` + NamePattern + `'))` +
@@ -83,6 +87,7 @@ func (e Event) Validate() error {
 	_, err = giturl.Parse(e.GitURL)
 	check(err == nil && oneWord(e.GitURL), "gitUrl", "a git URL")
 	check(oneWord(e.GitBranch), "gitBranch", "the name of a branch")
+	check(e.GitLastCommit == "" || commitRule.MatchString(e.GitLastCommit), "gitLastCommit", "a commit: 40 hex digits")
 	check(digestsRule.MatchString(e.BaseDigest), "baseDigest", "TAG=DIGEST, separated by commas")
 	check(baseRule.MatchString(e.Base), "base", "the ImageStreamTag of the first reason")
 	check(digestRule.MatchString(e.BaseOldDigest), "baseOldDigest", "a digest")

@@ -139,7 +139,14 @@ func (o Options) tell(ctx context.Context, record workspace.Import) error {
 	if err != nil {
 		return err
 	}
+	prepare, err := workspace.Read[workspace.Prepare](o.Workspace)
+	if err != nil && failure.KindOf(err) != failure.NotFound {
+		return err
+	}
 	_, err = buildconfig.Change(ctx, o.BuildConfigs, lock.BuildConfig, func(bc *buildconfig.BuildConfig) error {
+		if prepare.Bump != nil && prepare.Bump.Pushed { // the lock stage knew only what it was made on
+			bc.GitCommit = prepare.Commit
+		}
 		bc.ImageStream, bc.Tags = record.ImageStream, nil
 		for _, tag := range record.Tags {
 			bc.Tags = append(bc.Tags, tag.Tag)

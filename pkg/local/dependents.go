@@ -77,7 +77,7 @@ func (i *Instance) startRebuild(ctx context.Context, s *situation, item rebuild.
 			Name: item.Build, BuildConfig: bc.Name, State: osbs.New, Request: request, Created: i.now(),
 			Autorebuild: true, Reasons: item.Reasons, CausedBy: s.cause(item.Reasons),
 		},
-		BaseDigests: item.Digests,
+		BaseDigests: item.Digests, GitLastCommit: bc.GitCommit,
 	}
 	_, err := i.start(ctx, rec, request.GitURL)
 	return err

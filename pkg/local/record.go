@@ -29,6 +29,8 @@ type record struct {
 	Owner process.ID `json:"owner"`
 	// BaseDigests are what an autorebuild is built from, by ImageStreamTag.
 	BaseDigests map[string]string `json:"baseDigests,omitempty"`
+	// GitLastCommit is the commit that the build before an autorebuild was made from.
+	GitLastCommit string `json:"gitLastCommit,omitempty"`
 	// Interrupted says that the build was cancelled only because its process ended.
 	Interrupted bool `json:"interrupted,omitempty"`
 }

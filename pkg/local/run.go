@@ -32,6 +32,7 @@ type run struct {
 	request   osbs.Request
 	auto      bool
 	pinned    map[string]string // base digests of an autorebuild, by ImageStreamTag
+	last      string            // commit of the build before an autorebuild
 	workspace workspace.Dir
 	env       step.Env
 	log       *buildLog
@@ -149,7 +150,7 @@ func (i *Instance) prepareRun(ctx context.Context, j *job, secrets *redact.Set, 
 		return nil, err
 	}
 	r := &run{
-		Instance: i, job: j, name: rec.Name, request: rec.Request, auto: rec.Autorebuild, pinned: rec.BaseDigests,
+		Instance: i, job: j, name: rec.Name, request: rec.Request, auto: rec.Autorebuild, pinned: rec.BaseDigests, last: rec.GitLastCommit,
 		workspace: i.records.workspace(rec.Name), log: log,
 		env: step.Env{Log: log.logger(i.debug(ctx)), Redact: secrets, Progress: i.progress(log), Retry: i.conf.Retry}.WithDefaults(),
 	}

@@ -47,6 +47,7 @@ func (r *run) clone(ctx context.Context) (outcome, error) {
 func (r *run) cloneOptions() clone.Options {
 	return clone.Options{
 		Env: r.env, Workspace: r.workspace, GitURL: r.job.gitURL, GitBranch: r.request.GitBranch, GitCommit: r.request.GitCommit,
+		GitLastCommit: r.last, RepoConfig: r.conf.RepoConfig,
 		GitSecretDir: r.conf.GitSecretDir, CAFile: r.conf.GitCAFile, Home: r.conf.Home, AgentSocket: r.conf.AgentSocket,
 		Submodules: r.conf.Submodules,
 	}
@@ -130,6 +131,9 @@ func (r *run) prepare(ctx context.Context) (outcome, error) {
 	out := outcome{note: prepared.Reason}
 	if b := prepared.Bump; b != nil {
 		out.note = "release " + b.OldRelease + " is now " + b.NewRelease
+	}
+	if prepared.Release != "" {
+		out.note = "release is now " + prepared.Release
 	}
 	if prepared.State == workspace.StateSkipped {
 		return out, errSkipped

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"strings"
+	"time"
 
 	"github.com/osbs-tekton/osbs/pkg/dockerfile"
 	"github.com/osbs-tekton/osbs/pkg/dockerfile/pinned"
@@ -65,6 +66,8 @@ type preparation struct {
 	cloned workspace.Clone
 	bases  workspace.DetectBase
 	repo   *repository
+	// config is what the repository says of autorebuilds; for a user's build it is nobody's business.
+	config repoconfig.Config
 }
 
 // Run prepares the build in the workspace and leaves the record of the stage. Running it again, also after a crash, gives the same
@@ -115,11 +118,10 @@ func (p *preparation) run(ctx context.Context) (workspace.Prepare, error) {
 		return record, err
 	}
 	if p.Autorebuild {
-		config, err := repoconfig.Read(p.Workspace.Source(), p.RepoConfig)
-		if err != nil {
+		if err := p.readConfig(); err != nil {
 			return record, err
 		}
-		if !config.Autorebuild {
+		if !p.config.Autorebuild {
 			record.State, record.Reason = workspace.StateSkipped, "autorebuild is disabled in "+p.RepoConfig
 			p.Log.Info("skipped: " + record.Reason)
 			return record, nil
@@ -131,8 +133,8 @@ func (p *preparation) run(ctx context.Context) (workspace.Prepare, error) {
 	if err != nil {
 		return record, err
 	}
-	if p.Autorebuild && p.BumpRelease != BumpNever && p.Release == "" && !p.Scratch && !p.Isolated {
-		if text, err = p.bump(ctx, text, &record); err != nil {
+	if p.Autorebuild && !p.Scratch && !p.Isolated {
+		if text, err = p.raise(ctx, text, &record); err != nil {
 			return record, err
 		}
 	}
@@ -140,10 +142,10 @@ func (p *preparation) run(ctx context.Context) (workspace.Prepare, error) {
 	if err != nil {
 		return record, err
 	}
-	if record.Bump != nil {
+	if record.Bump != nil || record.Release != "" {
 		p.pin(f)
 	}
-	if record.Labels, err = p.labels(f); err != nil {
+	if record.Labels, err = p.labels(f, record.Release); err != nil {
 		return record, err
 	}
 	return record, labels.Check(record.Labels, p.Isolated)
@@ -163,7 +165,85 @@ func (p *preparation) superseded(record *workspace.Prepare) (bool, error) {
 	return true, nil
 }
 
-// pin writes the bumped Dockerfile with pinned bases in place of the one that detect-base left.
+// readConfig reads what the repository says of autorebuilds at the branch's head. Where that is not what was cloned, the clone stage has
+// read it.
+func (p *preparation) readConfig() error {
+	if p.cloned.Head != "" {
+		p.config = repoconfig.Config{Autorebuild: true, Container: repoconfig.Container{AddTimestamp: p.cloned.AddTimestamp}}
+		return nil
+	}
+	var err error
+	if p.config, err = repoconfig.Read(p.Workspace.Source(), p.RepoConfig); err != nil {
+		return err
+	}
+	for _, warning := range p.config.Warnings() {
+		p.Log.Warn(warning)
+	}
+	return nil
+}
+
+// raise gives an autorebuild a release that no build before it had. It returns the text of the Dockerfile with that release.
+func (p *preparation) raise(ctx context.Context, text []byte, record *workspace.Prepare) ([]byte, error) {
+	bumps := p.BumpRelease != BumpNever && p.Release == ""
+	switch {
+	case p.config.AddTimestamp:
+		return p.stamp(text, record)
+	case bumps && p.cloned.Head != "":
+		p.Log.Info("the commit that is built is not the branch's head, so that its release cannot be bumped: it gets a timestamp",
+			"commit", p.cloned.Commit, "branch", p.cloned.Branch, "head", p.cloned.Head)
+		return p.stamp(text, record)
+	case bumps:
+		return p.bump(ctx, text, record)
+	default:
+		return text, nil
+	}
+}
+
+// stamp adds the time of the build's creation to the release. Nothing of that gets into the repository.
+func (p *preparation) stamp(text []byte, record *workspace.Prepare) ([]byte, error) {
+	at, err := p.created()
+	if err != nil {
+		return nil, err
+	}
+	old := p.Release
+	if old != "" {
+		record.Release, err = release.Stamped(old, at)
+	} else {
+		text, old, err = p.stampDockerfile(text, at, record)
+	}
+	if err == nil && record.Release != "" {
+		p.Log.Info("the release has a timestamp", "from", old, "to", record.Release)
+	}
+	return text, err
+}
+
+// stampDockerfile returns the text of the Dockerfile with the new release, and the old release.
+func (p *preparation) stampDockerfile(text []byte, at time.Time, record *workspace.Prepare) ([]byte, string, error) {
+	o, env := p.expansion()
+	result, ok, err := release.Stamp(text, o, env, at)
+	if err != nil {
+		return nil, "", err
+	}
+	if !ok {
+		record.Reason = "the Dockerfile sets no release that could get a timestamp"
+		p.Log.Info(record.Reason)
+		return text, "", nil
+	}
+	record.Release = result.New
+	return result.Text, result.Old, nil
+}
+
+// created is when the build was created, as the lock stage has recorded it. A build without a lock has no build config, so that nobody
+// rebuilds it but by hand.
+func (p *preparation) created() (time.Time, error) {
+	lock, err := workspace.Read[workspace.Lock](p.Workspace)
+	if failure.KindOf(err) == failure.NotFound || err == nil && lock.Created.IsZero() {
+		return time.Now(), nil
+	}
+	return lock.Created, err
+}
+
+// pin writes the Dockerfile of the new release with pinned bases in place of the one that detect-base left.
 func (p *preparation) pin(f *dockerfile.File) {
 	o, _ := p.expansion()
 	if err := pinned.Write(p.Workspace, f, p.bases, o.BuildArgs); err != nil {
@@ -172,7 +252,7 @@ func (p *preparation) pin(f *dockerfile.File) {
 }
 
 // labels are those that the image will have of the Dockerfile and of the options.
-func (p *preparation) labels(f *dockerfile.File) (map[string]string, error) {
+func (p *preparation) labels(f *dockerfile.File, stamped string) (map[string]string, error) {
 	o, env := p.expansion()
 	all, err := f.Labels(o, env)
 	if err != nil {
@@ -183,6 +263,9 @@ func (p *preparation) labels(f *dockerfile.File) (map[string]string, error) {
 			return nil, err
 		}
 		all[labels.Release] = p.Release
+	}
+	if stamped != "" {
+		all[labels.Release] = stamped
 	}
 	if p.Component != "" {
 		all[labels.Component] = p.Component

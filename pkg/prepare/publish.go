@@ -134,10 +134,25 @@ func (p *preparation) bumpAndPush(ctx context.Context, text []byte, result relea
 		if !errors.Is(err, git.ErrMoved) || try == maxPushes {
 			return nil, err
 		}
+		if !p.config.FromLatest {
+			return p.withdraw(text, record)
+		}
 		if err := p.followBranch(ctx, text); err != nil {
 			return nil, err
 		}
 	}
+}
+
+// withdraw takes the bump back when the branch has moved and the repository asks for no build of its new head: what was cloned is built,
+// with a timestamp.
+func (p *preparation) withdraw(text []byte, record *workspace.Prepare) ([]byte, error) {
+	p.Log.Info("the branch has moved, so that the release cannot be bumped: it gets a timestamp", "commit", p.cloned.Commit, "branch", p.cloned.Branch)
+	original := made{git.NewHash(p.cloned.Commit), p.cloned.CommitTime}
+	if err := p.repo.checkout(p.cloned.Branch, original, p.bases.Dockerfile, text); err != nil {
+		return nil, err
+	}
+	record.Commit, record.CommitTime, record.Bump = p.cloned.Commit, p.cloned.CommitTime, nil
+	return p.stamp(text, record)
 }
 
 // followBranch clones the new head of the branch in place of the old one.

@@ -17,6 +17,10 @@ type Clone struct {
 	Commit string `json:"commit"`
 	// CommitTime is the committer's time; it becomes SOURCE_DATE_EPOCH.
 	CommitTime time.Time `json:"commitTime"`
+	// Head is set when an autorebuild repeats an older commit: the branch's head at that moment, whose repo config asked for that.
+	Head string `json:"head,omitempty"`
+	// AddTimestamp is what that repo config says of the release; see repoconfig.Container.
+	AddTimestamp bool `json:"addTimestamp,omitempty"`
 }
 
 // DetectBase is the record of the detect-base stage.
@@ -152,6 +156,9 @@ type Prepare struct {
 	CommitTime time.Time `json:"commitTime"`
 	// Bump is set when the release was bumped.
 	Bump *Bump `json:"bump,omitempty"`
+	// Release, if it is set, is the value of the label release, whatever the Dockerfile and the build stage's options say: that of the
+	// Dockerfile with the time of an autorebuild.
+	Release string `json:"release,omitempty"`
 	// Labels are the labels that the Dockerfile sets, expanded as far as they can be known before the build.
 	Labels map[string]string `json:"labels"`
 }
