@@ -22,6 +22,7 @@ func TestLabels(t *testing.T) {
 	}
 	for name, tc := range map[string]struct {
 		options Options
+		release string            // what prepare has made of it
 		base    map[string]string // labels of the parent
 		set     map[string]string // what prepare says that the Dockerfile sets
 		made    map[string]string // what the engine made of it
@@ -32,6 +33,7 @@ func TestLabels(t *testing.T) {
 		"the base's are replaced":        {base: map[string]string{"vcs-ref": "of-base", "vendor": "v"}, made: map[string]string{"vcs-ref": "of-base", "vendor": "v"}, want: with(map[string]string{"vendor": "v"})},
 		"set to what the base has":       {base: map[string]string{"vcs-type": "hg"}, set: map[string]string{"vcs-type": "hg"}, made: map[string]string{"vcs-type": "hg"}, want: with(map[string]string{"vcs-type": "hg"})},
 		"set to another than the base's": {base: map[string]string{"vcs-ref": "of-base"}, made: map[string]string{"vcs-ref": "mine"}, want: with(map[string]string{"vcs-ref": "mine"})},
+		"a timestamp wins":               {options: Options{Release: "7"}, release: "7.20191007151825", made: map[string]string{"release": "1"}, want: with(map[string]string{"release": "7.20191007151825"})},
 		"the user's win": {
 			options: Options{Release: "7", Component: "c", Architecture: "a"}, made: map[string]string{"release": "1", "com.redhat.component": "x", "architecture": "y"},
 			want: with(map[string]string{"release": "7", "com.redhat.component": "c", "architecture": "a"}),
@@ -41,7 +43,7 @@ func TestLabels(t *testing.T) {
 			tc.options.Env = step.Env{}.WithDefaults()
 			in := input{
 				clone:   workspace.Clone{URL: "https://user:password@g/app"},
-				prepare: workspace.Prepare{Commit: "c0ffee", CommitTime: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), Labels: tc.set},
+				prepare: workspace.Prepare{Commit: "c0ffee", CommitTime: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), Labels: tc.set, Release: tc.release},
 				bases:   workspace.DetectBase{Platform: "linux/arm64/v8"},
 			}
 			if tc.base != nil {

@@ -20,7 +20,8 @@ type BuildConfig struct {
 	// GitURL has no credentials.
 	GitURL    string `json:"gitUrl"`
 	GitBranch string `json:"gitBranch"`
-	// GitCommit is the commit that the last build was made from.
+	// GitCommit is the commit that the last build was made from. An autorebuild's bump of the release becomes it when it has been
+	// imported; until then it is the commit below that.
 	GitCommit  string     `json:"gitCommit,omitempty"`
 	Parameters Parameters `json:"parameters"`
 	// Triggers are the bases on whose change the build config is rebuilt.

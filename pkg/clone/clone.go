@@ -5,7 +5,6 @@ package clone
 
 import (
 	"context"
-	"errors"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -115,7 +114,7 @@ func (o Options) lastBuilt(ctx context.Context, head *fetch, record *workspace.C
 		"commit", o.GitLastCommit, "branch", o.GitBranch, "head", head.target)
 	f := &fetch{Env: o.Env, remote: head.remote, dir: head.dir, branch: head.branch, commit: o.GitLastCommit}
 	if err := f.run(ctx); err != nil {
-		if errors.Is(err, errNotOnBranch) {
+		if f.missing {
 			err = failure.WithHint(failure.New(failure.NotFound, "the last build was made from commit %s, which is no longer on branch %q of %s", o.GitLastCommit, o.GitBranch, record.URL),
 				"build the branch with osbs build, which autorebuilds then repeat, or set autorebuild.from_latest: true in %s", repoconfig.ContainerName)
 		}

@@ -29,6 +29,7 @@ type fetch struct {
 
 	head        git.Hash // of the branch
 	target      git.Hash // the commit that is checked out
+	missing     bool     // the branch does not have the commit
 	commits     map[git.Hash]git.Commit
 	packs       []*pack.Pack
 	shallow     map[git.Hash]bool
@@ -108,7 +109,8 @@ func (f *fetch) fetch(ctx context.Context) error {
 			break
 		}
 		if len(f.shallow) == 0 || depth > maxLook { // all of the history is here
-			return failure.WithHint(failure.New(failure.NotFound, "commit %s is %w %q of %s", f.commit, errNotOnBranch, f.branch, f.remote.URL()),
+			f.missing = true
+			return failure.WithHint(failure.New(failure.NotFound, "commit %s is not on branch %q of %s", f.commit, f.branch, f.remote.URL()),
 				"the branch's head is %s; a commit must be pushed before it can be built", f.head)
 		}
 		if err := f.deepen(ctx, depth*10); err != nil {
@@ -120,9 +122,6 @@ func (f *fetch) fetch(ctx context.Context) error {
 	}
 	return nil
 }
-
-// errNotOnBranch is in the error for a commit that the branch does not have.
-var errNotOnBranch = errors.New("not on branch")
 
 // firstLook is how many commits are fetched first when the commit is not the branch's head.
 const firstLook = 20

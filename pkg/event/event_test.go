@@ -33,6 +33,7 @@ func digest(c string) string { return "sha256:" + strings.Repeat(c, 64) }
 func full() event.Event {
 	bc := &buildconfig.BuildConfig{
 		Name: "app-main-12345", GitURL: "https://git.example.com/team/app.git", GitBranch: "main",
+		GitCommit: strings.Repeat("c0ffee12", 5),
 		Parameters: buildconfig.Parameters{
 			Dockerfile: "Containerfile", DockerfileTarget: "final", BuildArgs: []string{"A=1,2", `B="two" words`, "C=$(uid)\n"},
 			Platform: "linux/amd64", Architecture: "x86_64", Component: "app-container", Target: "rhel", User: "anne",
@@ -117,6 +118,8 @@ func TestWhatIsAccepted(t *testing.T) {
 		"digest and more":    {with(func(e *event.Event) { e.BaseDigest += ",x" }), false, false},
 		"line end":           {with(func(e *event.Event) { e.BaseDigest += "\n" }), false, false},
 		"tag":                {with(func(e *event.Event) { e.Base = "base" }), false, false},
+		"last commit":        {with(func(e *event.Event) { e.GitLastCommit = "c0ffee1" }), false, false},
+		"last commit, flag":  {with(func(e *event.Event) { e.GitLastCommit = "--" + strings.Repeat("a", 38) }), false, false},
 		"old digest":         {with(func(e *event.Event) { e.BaseOldDigest = "x" }), false, false},
 		"new digest":         {with(func(e *event.Event) { e.BaseNewDigest = "sha256:" + strings.Repeat("g", 64) }), false, false},
 		"branch is a flag":   {with(func(e *event.Event) { e.GitBranch = "--upload-pack=x" }), false, false},

@@ -147,6 +147,34 @@ func TestRun(t *testing.T) {
 	}
 }
 
+// TestBumpIsTheLastCommit: what the lock stage knew was built is one commit behind, once the bump of the release is on the branch.
+func TestBumpIsTheLastCommit(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		prepare workspace.Prepare
+		want    string
+	}{
+		"no bump":    {workspace.Prepare{State: workspace.StateBuild, Commit: "cloned"}, "locked"},
+		"not pushed": {workspace.Prepare{State: workspace.StateBuild, Commit: "bumped", Bump: &workspace.Bump{}}, "locked"},
+		"pushed":     {workspace.Prepare{State: workspace.StateBuild, Commit: "bumped", Bump: &workspace.Bump{Pushed: true}}, "bumped"},
+	} {
+		p := newPushed(t)
+		_, err := p.options.BuildConfigs.Create(t.Context(), &buildconfig.BuildConfig{Name: "app", GitCommit: "locked"})
+		if err == nil {
+			err = workspace.Write(p.options.Workspace, c.prepare)
+		}
+		if err == nil {
+			_, err = Run(t.Context(), p.options)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if bc, err := p.options.BuildConfigs.Get(t.Context(), "app"); err != nil || bc.GitCommit != c.want {
+			t.Errorf("%s: %+v, %v", name, bc, err)
+		}
+	}
+}
+
 func TestNothingFloats(t *testing.T) {
 	t.Parallel()
 	for name, set := range map[string]func(*testing.T, *Options){

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -147,3 +148,47 @@ func FuzzBump(f *testing.F) {
 }
 
 func notDigit(r rune) bool { return r < '0' || r > '9' }
+
+func TestStamp(t *testing.T) {
+	at := time.Date(2019, 10, 7, 17, 18, 25, 999, time.FixedZone("CEST", 2*60*60))
+	for name, tc := range map[string]struct{ text, want string }{
+		"label":           {"FROM x\nLABEL release=5\nRUN true\n", "FROM x\nLABEL release=5\nLABEL release=\"5.20191007151825\"\nRUN true\n"},
+		"several lines":   {"FROM x\nLABEL release=5 \\\n  name=y\n", "FROM x\nLABEL release=5 \\\n  name=y\nLABEL release=\"5.20191007151825\"\n"},
+		"no last newline": {"FROM x\nLABEL release=1.el7", "FROM x\nLABEL release=1.el7\nLABEL release=\"1.el7.20191007151825\"\n"},
+		"ENV":             {"FROM x\nENV R=5\nLABEL release=$R.z\n", "FROM x\nENV R=5\nLABEL release=$R.z\nLABEL release=\"5.z.20191007151825\"\n"},
+		"ENV of the base": {"FROM x\nLABEL release=$BASE\n", "FROM x\nLABEL release=$BASE\nLABEL release=\"7.20191007151825\"\n"},
+		"old spelling":    {"FROM x\nLABEL Release=5\n", "FROM x\nLABEL Release=5\nLABEL release=\"5.20191007151825\"\n"},
+		"other stages":    {"FROM x AS a\nLABEL release=5\nFROM a\nRUN true\n", "FROM x AS a\nLABEL release=5\nLABEL release=\"5.20191007151825\"\nFROM a\nRUN true\n"},
+	} {
+		r, ok, err := Stamp([]byte(tc.text), dockerfile.Options{}, []string{"BASE=7"}, at)
+		if !ok || err != nil || string(r.Text) != tc.want || r.New != r.Old+".20191007151825" {
+			t.Errorf("%s: %+v, %v, %v\n%s", name, r, ok, err, r.Text)
+		}
+	}
+	if _, ok, err := Stamp([]byte("FROM x\nLABEL name=y\n"), dockerfile.Options{}, nil, at); ok || err != nil {
+		t.Errorf("no release: %v, %v", ok, err)
+	}
+	for _, release := range []string{"el7", "1-2", "1 2", `1"`, "1." + strings.Repeat("x", 120)} {
+		_, _, err := Stamp([]byte("FROM x\nLABEL release='"+release+"'\n"), dockerfile.Options{}, nil, at)
+		if failure.KindOf(err) != failure.InvalidInput || !strings.Contains(err.Error(), "cannot get a timestamp") {
+			t.Errorf("%q: %v", release, err)
+		}
+	}
+}
+
+// FuzzStamp looks for a timestamp that changes what is there.
+func FuzzStamp(f *testing.F) {
+	for _, seed := range []string{"FROM x\nLABEL release=1\n", "FROM x\nENV A 1\nLABEL release=${A}\\\n", "# escape=`\nFROM x\nLABEL release `\n1"} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		r, ok, err := Stamp(text, dockerfile.Options{}, nil, time.Unix(1_700_000_000, 0))
+		if err != nil || !ok {
+			return
+		}
+		line := []byte("LABEL release=\"" + r.New + "\"\n")
+		if before, after, found := bytes.Cut(r.Text, line); !found || len(r.Text) > len(text)+len(line)+1 || !bytes.HasSuffix(text, after) || !bytes.HasPrefix(append(text, '\n'), before) {
+			t.Fatalf("%q became %q", text, r.Text)
+		}
+	})
+}
