@@ -1,6 +1,9 @@
-// Command bench measures builds on a real cluster, from the creation of a run until it has ended: osbs in each layout against a plain Tekton
-// pipeline of two Tasks (git clone, then buildah), the same as one Task, and Shipwright with its buildah strategy. All build the same
-// repositories on the same cluster in one run of this program, in turns. It prints ratios. See docs/measurements/cluster.md.
+// Command bench measures on a real cluster, and prints ratios. It has two parts:
+//
+//   - builds, from the creation of a run until it has ended: osbs in each layout against a plain Tekton pipeline of two Tasks (git clone,
+//     then buildah), the same as one Task, and Shipwright with its buildah strategy. All build the same repositories on the same cluster in
+//     one run of this program, in turns. See docs/measurements/cluster.md.
+//   - autorebuilds, from the change of a base to PipelineRuns; see package autorebuild and docs/measurements/autorebuild.md.
 //
 // It is run by `make bench-e2e`, inside the cluster of e2e/cluster.
 package main
@@ -13,7 +16,10 @@ import (
 	"os"
 	"os/signal"
 	"slices"
+	"strings"
 	"syscall"
+
+	"github.com/osbs-tekton/osbs/e2e/bench/autorebuild"
 )
 
 func main() {
@@ -29,26 +35,42 @@ func main() {
 func run(ctx context.Context) error {
 	rounds := flag.Int("rounds", 3, "how often each is measured; the median counts")
 	peers := flag.String("peers", "", "directory that `cluster peers` has made")
-	only := flag.String("case", "", "measure only this case: copy or runs")
-	keep := flag.Bool("keep", false, "leave the namespace")
+	only := flag.String("case", "", "measure only this case: copy or runs of builds, "+strings.Join(autorebuild.Cases(), ", ")+" of autorebuilds")
+	keep := flag.Bool("keep", false, "leave the namespaces")
+	o := autorebuild.Options{Out: os.Stdout, Progress: os.Stderr}
+	flag.Float64Var(&o.Share, "share", 1, "how many of the objects of autorebuilds are made, for a trial: 0.1 is a tenth")
+	flag.IntVar(&o.RunSize, "run-size", 0, "bytes of an old PipelineRun, if more than one has without a copy of its Pipeline")
 	flag.Parse()
-	if *peers == "" {
+	o.Osbs, o.Imagewatch, o.StepImages, o.Keep = variable("OSBS"), variable("IMAGEWATCH"), variable("STEP_IMAGES"), *keep
+	if slices.Contains(autorebuild.Cases(), *only) {
+		o.Cases = []string{*only}
+		return autorebuild.Run(ctx, o)
+	}
+	if err := builds(ctx, *peers, *only, *rounds, *keep); err != nil || *only != "" {
+		return err
+	}
+	return autorebuild.Run(ctx, o)
+}
+
+// builds measures those.
+func builds(ctx context.Context, peers, only string, rounds int, keep bool) error {
+	if peers == "" {
 		return errors.New("-peers is not given")
 	}
-	s, err := newSite(ctx, *peers)
+	s, err := newSite(ctx, peers)
 	if err != nil {
 		return err
 	}
-	if !*keep {
+	if !keep {
 		defer s.remove(context.WithoutCancel(ctx))
 	}
 	if err := s.prepare(ctx); err != nil {
 		return err
 	}
-	if *only != "" {
-		s.cases = slices.DeleteFunc(s.cases, func(c buildCase) bool { return c.name != *only })
+	if only != "" {
+		s.cases = slices.DeleteFunc(s.cases, func(c buildCase) bool { return c.name != only })
 	}
-	table, err := s.measure(ctx, *rounds)
+	table, err := s.measure(ctx, rounds)
 	if err != nil {
 		return err
 	}

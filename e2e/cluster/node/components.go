@@ -69,7 +69,7 @@ func (s Settings) imageAPIServer() []string {
 func (s Settings) controlPlane() []Component {
 	return []Component{
 		{Name: "etcd", Ready: "http://127.0.0.1:2379/health", Command: []string{
-			"hyperkube", "etcd", "--name=osbs", "--data-dir=" + s.path("var/etcd"), "--unsafe-no-fsync", "--log-level=warn",
+			"hyperkube", "etcd", "--name=osbs", "--data-dir=" + s.path("var/etcd"), "--unsafe-no-fsync", "--log-level=warn", "--quota-backend-bytes=8589934592",
 			"--listen-client-urls=http://127.0.0.1:2379", "--advertise-client-urls=http://127.0.0.1:2379",
 			"--listen-peer-urls=http://127.0.0.1:2380", "--initial-advertise-peer-urls=http://127.0.0.1:2380", "--initial-cluster=osbs=http://127.0.0.1:2380",
 		}},

@@ -1,0 +1,166 @@
+package autorebuild
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strconv"
+	"time"
+)
+
+// What is fanned out: this many build configs of one base, at an EventListener with one pod and with more.
+const (
+	some, many = 1000, 10_000
+	replicas   = 4
+	// inFlight is the watcher's default, for one pod of the EventListener. manyInFlight is for all of them.
+	inFlight     = 8
+	manyInFlight = 48
+	// At the rates that are hoped for, the small fan-outs take 200 s and the large one 500 s.
+	someLimit, manyLimit = 5 * time.Minute, 9 * time.Minute
+	// after a fan-out it is looked for so long whether more comes than was asked for.
+	quiet = 5 * time.Second
+)
+
+// flow is what came of asking for many builds.
+type flow struct {
+	what     string
+	replicas int
+	asked    int
+	// created build configs have a PipelineRun, twice of them more than one. took is until the last of them.
+	created, twice int
+	took           time.Duration
+	// cpu is the time that all of the machine's processors have worked, watcher that of the watcher; peak is its memory in bytes.
+	cpu, watcher float64
+	peak         int64
+}
+
+func (f *flow) rate() float64 {
+	if f.took <= 0 {
+		return 0
+	}
+	return float64(f.created) / f.took.Seconds()
+}
+
+// measure asks, and counts until all are created or the limit is over.
+func (f *flow) measure(ctx context.Context, o *observer, limit time.Duration, ask func() error) error {
+	before, err := machineCPU()
+	if err != nil {
+		return err
+	}
+	began := time.Now()
+	if err := ask(); err != nil {
+		return err
+	}
+	if err := o.waitAll(ctx, f.asked, limit-time.Since(began)); err != nil {
+		return err
+	}
+	after, err := machineCPU()
+	if err != nil {
+		return err
+	}
+	f.cpu = after - before
+	created, _, last, _ := o.seen()
+	f.created, f.took = created, last.Sub(began)
+	if created < f.asked {
+		f.took = time.Since(began)
+	}
+	time.Sleep(quiet)
+	_, f.twice, _, err = o.seen()
+	return err
+}
+
+// fanOut moves a base with many dependents.
+func fanOut(ctx context.Context, s *site) error {
+	url, err := s.url(ctx, listener)
+	if err != nil {
+		return err
+	}
+	one, err := s.fanOutOf(ctx, url, "a", some, 1, someLimit)
+	if err != nil {
+		return err
+	}
+	peer, err := s.selecting(ctx)
+	if err != nil {
+		return err
+	}
+	theirs, err := s.eventsAtOnce(ctx, peer, s.scaled(selected)/20+1, someLimit)
+	if err != nil {
+		return err
+	}
+	if err := s.scale(ctx, selectingOne, 0); err != nil {
+		return err
+	}
+	four, err := s.fanOutOf(ctx, url, "b", some, replicas, someLimit)
+	if err != nil {
+		return err
+	}
+	large, err := s.fanOutOf(ctx, url, "c", many, replicas, manyLimit)
+	if err != nil {
+		return err
+	}
+	printFlows(s.Out, one, theirs, four, large)
+	return nil
+}
+
+func printFlows(w io.Writer, reference flow, others ...flow) {
+	fmt.Fprintf(w, "\nmany builds at once: PipelineRuns created\n")
+	fmt.Fprintf(w, "  %-40s %8s %7s %8s %6s %8s %7s %8s %16s %12s %9s\n", "", "replicas", "asked", "created", "twice", "s", "/ s", "ratio", "machine CPU s/run", "watcher CPU s", "peak MiB")
+	for _, f := range append([]flow{reference}, others...) {
+		fmt.Fprintf(w, "  %-40s %8d %7d %8d %6d %8.1f %7.2f %8.2f %16.3f %12.1f %9d\n", f.what, f.replicas, f.asked, f.created, f.twice, f.took.Seconds(), f.rate(),
+			f.rate()/reference.rate(), f.cpu/float64(max(1, f.created)), f.watcher, f.peak>>20)
+	}
+}
+
+// fanOutOf makes build configs on one base, moves it, and counts.
+func (s *site) fanOutOf(ctx context.Context, url, prefix string, number, pods int, limit time.Duration) (flow, error) {
+	n := s.scaled(number)
+	f := flow{what: "osbs", replicas: pods, asked: n}
+	if err := s.scale(ctx, listener, pods); err != nil {
+		return f, err
+	}
+	base := prefix + "-base"
+	s.say("making %d build configs", n)
+	if err := s.move(ctx, base, 1); err != nil {
+		return f, err
+	}
+	if err := s.createConfigs(ctx, prefix, n, base); err != nil {
+		return f, err
+	}
+	room := inFlight
+	if pods > 1 {
+		room = manyInFlight
+	}
+	w, err := s.watch(ctx, url, "-in-flight="+strconv.Itoa(room))
+	if err != nil {
+		return f, err
+	}
+	defer w.stop()
+	return f, s.fan(ctx, &f, w, base, limit)
+}
+
+// fan moves the base under a watcher that runs.
+func (s *site) fan(ctx context.Context, f *flow, w *watcher, base string, limit time.Duration) error {
+	o, err := s.observe(ctx)
+	if err != nil {
+		return err
+	}
+	defer o.stop()
+	before, err := w.metrics(ctx)
+	if err != nil {
+		return err
+	}
+	s.say("moving the base of %d build configs", f.asked)
+	if err := f.measure(ctx, o, limit, func() error { return s.move(ctx, base, 2) }); err != nil {
+		return err
+	}
+	after, err := w.metrics(ctx)
+	if err != nil {
+		return err
+	}
+	f.watcher = after["process_cpu_seconds_total"] - before["process_cpu_seconds_total"]
+	_, f.peak, err = w.memory()
+	s.say("%d PipelineRuns in %.1f s, %.2f/s; %.0f turns of %.0f ms; %s", f.created, f.took.Seconds(), f.rate(),
+		after["planning_seconds_count"]-before["planning_seconds_count"],
+		1000*(after["planning_seconds_sum"]-before["planning_seconds_sum"])/(after["planning_seconds_count"]-before["planning_seconds_count"]), w.log)
+	return err
+}
