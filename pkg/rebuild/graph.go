@@ -33,16 +33,47 @@ func NewGraph(configs []Config) *Graph {
 		}
 	}
 	g.parents = make([][]parent, len(g.configs))
-	for i, c := range g.configs {
-		for b, base := range c.Bases {
+	for i := range g.configs {
+		for _, base := range g.configs[i].Bases {
 			g.consumers[base.Tag] = append(g.consumers[base.Tag], int32(i))
-			for _, p := range g.producers[base.Tag] {
-				g.parents[i] = append(g.parents[i], parent{int32(b), p})
-			}
 		}
+		g.parents[i] = g.edges(int32(i))
 	}
 	g.sort()
 	return g
+}
+
+// edges are the parents of a node, by base and then by name.
+func (g *Graph) edges(n int32) []parent {
+	var out []parent
+	for b, base := range g.configs[n].Bases {
+		for _, p := range g.producers[base.Tag] {
+			out = append(out, parent{int32(b), p})
+		}
+	}
+	return out
+}
+
+// replace puts another build config of the same name, which produces the same tags, into the place of a node. It says no, and the graph is
+// of no use any more, if the order of the nodes or the cycles could be others then.
+func (g *Graph) replace(n int32, c Config) bool {
+	before, parents := g.configs[n], g.parents[n]
+	g.configs[n] = c
+	if slices.EqualFunc(before.Bases, c.Bases, func(a, b Base) bool { return a.Tag == b.Tag }) {
+		return true
+	}
+	same := func(p parent) bool { return g.group[p.node] == g.group[n] }
+	if slices.ContainsFunc(parents, same) {
+		return false
+	}
+	for _, b := range before.Bases {
+		g.consumers[b.Tag] = slices.DeleteFunc(g.consumers[b.Tag], func(m int32) bool { return m == n })
+	}
+	for _, b := range c.Bases {
+		g.consumers[b.Tag] = append(g.consumers[b.Tag], n)
+	}
+	g.parents[n] = g.edges(n)
+	return !slices.ContainsFunc(g.parents[n], func(p parent) bool { return g.rank[p.node] >= g.rank[n] })
 }
 
 // Cycles are the groups of build configs that are built on each other.

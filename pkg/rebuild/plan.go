@@ -18,7 +18,7 @@ func (g *Graph) Plan(s State) Plan {
 	for _, n := range g.order {
 		p.decide(n)
 	}
-	return p.plan(s.Budget)
+	return p.plan(p.sorted(), s.Budget)
 }
 
 // Preview says what would be rebuilt if the tag moved to the digest, which may be empty if it is not known, and nothing else were
@@ -29,7 +29,7 @@ func (g *Graph) Preview(s State, tag, digest string) Plan {
 	for _, n := range g.below(tag) {
 		p.decide(n)
 	}
-	return p.plan(0)
+	return p.plan(p.sorted(), 0)
 }
 
 // planner decides node by node, parents first.
@@ -42,7 +42,8 @@ type planner struct {
 	// active nodes are about to be rebuilt or run; blocked ones failed, or something they are built on did.
 	active, blocked []bool
 	wave            []int32
-	items           []Item
+	// items are of the nodes that are stale or run, by node; a node that is decided again gets a new one.
+	items []*Item
 	// override, if not empty, is a tag that is taken to have moved to overridden; nothing else is stale then.
 	override   string
 	overridden Tag
@@ -52,17 +53,22 @@ func newPlanner(g *Graph, s State) *planner {
 	p := &planner{
 		g: g, s: s, running: map[string]*Build{}, ended: map[string][]*Build{},
 		active: make([]bool, len(g.configs)), blocked: make([]bool, len(g.configs)), wave: make([]int32, len(g.configs)),
+		items: make([]*Item, len(g.configs)),
 	}
 	for i := range s.Builds {
-		b := &s.Builds[i]
-		switch {
-		case b.State != BuildRunning:
-			p.ended[b.Config] = append(p.ended[b.Config], b)
-		case p.running[b.Config] == nil || b.Name < p.running[b.Config].Name:
-			p.running[b.Config] = b
-		}
+		p.add(&s.Builds[i])
 	}
 	return p
+}
+
+// add takes a build into account.
+func (p *planner) add(b *Build) {
+	switch {
+	case b.State != BuildRunning:
+		p.ended[b.Config] = append(p.ended[b.Config], b)
+	case p.running[b.Config] == nil || b.Name < p.running[b.Config].Name:
+		p.running[b.Config] = b
+	}
 }
 
 // node is what decide finds out about one node before it judges.
@@ -74,7 +80,9 @@ type node struct {
 	wave                  int32
 }
 
+// decide depends on the build config, its builds, its bases' tags, and what was decided on its parents; on nothing else.
 func (p *planner) decide(n int32) {
+	p.items[n], p.active[n], p.blocked[n], p.wave[n] = nil, false, false, 0
 	found := p.look(n)
 	name := found.config.Name
 	item := Item{Config: name, Reasons: slices.Concat(found.moved, found.coming), Wave: int(found.wave)}
@@ -104,7 +112,7 @@ func (p *planner) decide(n int32) {
 		p.judge(n, found.config, &item)
 	}
 	p.wave[n] = int32(item.Wave)
-	p.items = append(p.items, item)
+	p.items[n] = &item
 }
 
 // judge is for a stale node that nothing holds: it is ready, unless just this state was tried before.
@@ -273,12 +281,35 @@ func (p *planner) cause(name string, tag Tag) string {
 	return ""
 }
 
-// plan orders the items and spends the budget.
-func (p *planner) plan(budget int) Plan {
-	slices.SortFunc(p.items, func(a, b Item) int { return cmp.Or(cmp.Compare(a.Wave, b.Wave), cmp.Compare(a.Config, b.Config)) })
+// compare orders items.
+func compare(a, b *Item) int {
+	return cmp.Or(cmp.Compare(a.Wave, b.Wave), cmp.Compare(a.Config, b.Config))
+}
+
+// sorted are the nodes that have items, in the order of these.
+func (p *planner) sorted() []int32 {
+	var out []int32
+	for n, item := range p.items {
+		if item != nil {
+			out = append(out, int32(n))
+		}
+	}
+	slices.SortFunc(out, p.compare)
+	return out
+}
+
+func (p *planner) compare(a, b int32) int { return compare(p.items[a], p.items[b]) }
+
+// plan spends the budget on the items of the nodes, in this order. It leaves what was decided as it is.
+func (p *planner) plan(sorted []int32, budget int) Plan {
+	if len(sorted) == 0 {
+		return Plan{Cycles: p.g.cycles}
+	}
+	items := make([]Item, len(sorted))
 	left := budget - len(p.running)
-	for i := range p.items {
-		switch item := &p.items[i]; {
+	for i, n := range sorted {
+		items[i] = *p.items[n]
+		switch item := &items[i]; {
 		case item.Verdict != Ready:
 		case p.s.Postponed[item.Build]:
 			item.Verdict = Queued
@@ -289,5 +320,5 @@ func (p *planner) plan(budget int) Plan {
 			left--
 		}
 	}
-	return Plan{Items: p.items, Cycles: p.g.cycles}
+	return Plan{Items: items, Cycles: p.g.cycles}
 }
