@@ -65,9 +65,10 @@ fuzz: ## Run every fuzz test for FUZZTIME (default 20s) each
 	  done; done
 
 .PHONY: bench
-bench: build $(CRANE) ## Measure against buildah, skopeo and git on this machine, and print the ratios (as root)
+bench: build $(CRANE) ## Measure against buildah, skopeo and git on this machine, and print the ratios (as root); and the planner
 	@$(call install,$(BENCH_PACKAGES))
 	$(GO) run ./internal/bench -bin $(BIN)
+	CGO_ENABLED=0 $(GO) test -run '^$$' -bench . ./pkg/rebuild ./pkg/imagewatch
 
 $(CRANE):
 	@mkdir -p $(@D)
@@ -109,8 +110,8 @@ e2e: ## Run the suites of e2e/ on a real cluster, which comes and goes, or on th
 	@KEEP='$(KEEP)' RETRY='$(RETRY)' bash e2e/run.sh -run '$(TEST)' $(E2E)
 
 .PHONY: bench-e2e
-bench-e2e: ## Measure builds on the cluster against a plain Tekton pipeline and Shipwright, and print the ratios (ROUNDS=3)
-	@KEEP='$(KEEP)' ROUNDS='$(or $(ROUNDS),3)' bash e2e/run.sh -bench
+bench-e2e: ## Measure builds on the cluster against a plain Tekton pipeline and Shipwright, and autorebuilds (ROUNDS=3, CASE=latency, SHARE=0.1)
+	@KEEP='$(KEEP)' ROUNDS='$(or $(ROUNDS),3)' CASE='$(CASE)' SHARE='$(SHARE)' bash e2e/run.sh -bench
 
 .PHONY: cluster-test
 cluster-test: ## Try the cluster: pods, claims, git, an import, a PipelineRun, an event

@@ -38,11 +38,17 @@ programs() {
     export OSBS_E2E_OSBS=$dir/osbs OSBS_E2E_IMAGEWATCH=$dir/imagewatch OSBS_E2E_CHAINS=$dir/chains
 }
 
-# measure runs the benchmark.
+# measure runs the benchmark, or with CASE one case of it. Builds are compared with others, which are brought in for it.
 measure() {
+    case ${CASE-} in
+    latency | fan-out | size)
+        "$cluster" run "$dir/bench" -case "$CASE" -share "${SHARE:-1}"
+        return
+        ;;
+    esac
     say "bringing in what builds are compared with"
     "$cluster" peers "$dir/peers"
-    "$cluster" run "$dir/bench" -peers "$dir/peers" -rounds "${ROUNDS:-3}"
+    "$cluster" run "$dir/bench" -peers "$dir/peers" -rounds "${ROUNDS:-3}" -share "${SHARE:-1}" ${CASE:+-case "$CASE"}
 }
 
 # suites runs the tests, by a command that enters the cluster's namespaces if it has some of its own. With RETRY=1 the few that have failed are run once

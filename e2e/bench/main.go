@@ -36,9 +36,10 @@ func run(ctx context.Context) error {
 	rounds := flag.Int("rounds", 3, "how often each is measured; the median counts")
 	peers := flag.String("peers", "", "directory that `cluster peers` has made")
 	only := flag.String("case", "", "measure only this case: copy or runs of builds, "+strings.Join(autorebuild.Cases(), ", ")+" of autorebuilds")
-	keep := flag.Bool("keep", false, "leave the namespaces")
+	keep := flag.Bool("keep", false, "leave the namespaces; after the case size also Tekton's controller stopped")
 	o := autorebuild.Options{Out: os.Stdout, Progress: os.Stderr}
 	flag.Float64Var(&o.Share, "share", 1, "how many of the objects of autorebuilds are made, for a trial: 0.1 is a tenth")
+	flag.StringVar(&o.Use, "use", "", "for the case size: namespace that was filled and left by -keep")
 	flag.IntVar(&o.RunSize, "run-size", 0, "bytes of an old PipelineRun, if more than one has without a copy of its Pipeline")
 	flag.Parse()
 	o.Osbs, o.Imagewatch, o.StepImages, o.Keep = variable("OSBS"), variable("IMAGEWATCH"), variable("STEP_IMAGES"), *keep

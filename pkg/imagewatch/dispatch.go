@@ -78,25 +78,23 @@ type decision struct {
 func (d *dispatcher) decide(s *situation.Situation, now time.Time) decision {
 	out := decision{}
 	out.confirmed, out.lost = d.settle(s, now)
-	state := s.State
-	state.Budget = d.maxConcurrent
-	state.Builds = slices.Clone(state.Builds)
+	pending := make([]rebuild.Build, 0, len(d.pending))
 	for name, p := range d.pending {
-		state.Builds = append(state.Builds, rebuild.Build{
+		pending = append(pending, rebuild.Build{
 			Config: p.item.Config, Name: name, State: rebuild.BuildRunning, Digests: p.item.Digests, Created: p.sent,
 		})
 	}
-	state.Postponed = map[string]bool{}
+	postponed := map[string]bool{}
 	for name, b := range d.setbacks {
 		if now.Before(b.until) {
-			state.Postponed[name] = true
+			postponed[name] = true
 			out.wake = earlier(out.wake, b.until)
 		}
 	}
-	out.plan = s.Plan(state)
+	out.plan = s.Plan(d.maxConcurrent, pending, postponed)
 	d.forget(out.plan)
 	if !s.Paused {
-		out.send, out.wake = d.choose(out.plan.Start(), now, out.wake)
+		out.send, out.wake = d.choose(out.plan, now, out.wake)
 	}
 	for _, p := range d.pending {
 		out.wake = earlier(out.wake, p.deadline)
@@ -124,9 +122,13 @@ func (d *dispatcher) settle(s *situation.Situation, now time.Time) (confirmed, l
 }
 
 // choose takes as many as may be sent now.
-func (d *dispatcher) choose(ready []rebuild.Item, now, wake time.Time) ([]*delivery, time.Time) {
+func (d *dispatcher) choose(plan rebuild.Plan, now, wake time.Time) ([]*delivery, time.Time) {
 	var send []*delivery
-	for _, item := range ready {
+	for i := range plan.Items {
+		item := &plan.Items[i]
+		if item.Verdict != rebuild.Ready {
+			continue
+		}
 		if now.Before(d.quiet) {
 			return send, earlier(wake, d.quiet)
 		}
@@ -138,7 +140,7 @@ func (d *dispatcher) choose(ready []rebuild.Item, now, wake time.Time) ([]*deliv
 			pause := time.Duration(missing / float64(d.limiter.Limit()) * float64(time.Second))
 			return send, earlier(wake, now.Add(pause+time.Millisecond))
 		}
-		p := &delivery{item: item, first: now, sent: now, attempt: 1}
+		p := &delivery{item: *item, first: now, sent: now, attempt: 1}
 		if b := d.setbacks[item.Build]; b != nil {
 			p.first, p.attempt = b.first, b.attempts+1
 		}
@@ -202,6 +204,9 @@ func (d *dispatcher) setBack(build string, now time.Time) {
 
 // forget drops the setbacks of builds that are not due any more.
 func (d *dispatcher) forget(plan rebuild.Plan) {
+	if len(d.setbacks) == 0 {
+		return
+	}
 	due := map[string]bool{}
 	for _, item := range plan.Items {
 		due[item.Build] = true

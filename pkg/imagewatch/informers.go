@@ -195,9 +195,7 @@ func (c *caches) objects() situation.Objects {
 	o.Runs = list[situation.PipelineRun](c.runs)
 	o.Run = c.run
 	for _, informer := range append(c.otherInformers(), c.streams) {
-		for _, stream := range list[imagev1.ImageStream](informer) {
-			o.Streams = append(o.Streams, *stream)
-		}
+		o.Streams = append(o.Streams, list[imagev1.ImageStream](informer)...)
 	}
 	o.Holders = situation.Holders(list[coordinationv1.Lease](c.leases))
 	return o

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -34,6 +36,14 @@ type leader struct {
 	results chan func(now time.Time)
 	// told is what people were told last of a build config.
 	told map[string]string
+	// recorded are the build configs in which nothing is missing of their newest run.
+	recorded map[string]recorded
+}
+
+// recorded is a build config, and its newest run, as they were when nothing was missing.
+type recorded struct {
+	config *situation.Config
+	run    *situation.PipelineRun
 }
 
 // lead decides and sends until ctx ends, or, once, until nothing is left to do.
@@ -44,7 +54,7 @@ func (w *watcher) lead(ctx context.Context, once bool) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	l := &leader{
-		watcher: w, reader: situation.Reader{Namespace: w.o.Namespace}, dispatch: newDispatcher(w.o), told: map[string]string{},
+		watcher: w, reader: situation.Reader{Namespace: w.o.Namespace}, dispatch: newDispatcher(w.o), told: map[string]string{}, recorded: map[string]recorded{},
 		results: make(chan func(time.Time)),
 	}
 	l.chores = newChores(l.results)
@@ -77,7 +87,7 @@ func (l *leader) turn(ctx context.Context, now time.Time) (wake time.Time, done 
 	l.chores.begin()
 	l.record(ctx, s, now)
 	if l.o.ScheduledImports {
-		for _, m := range l.missingBases(stored, s.Configs) {
+		for _, m := range l.missingBases(stored, s) {
 			l.want(ctx, "stream "+m.stream+":"+m.tag, s.Configs[m.config], now, func(ctx context.Context) error { return l.createStream(ctx, m) })
 		}
 	}
@@ -97,7 +107,7 @@ func (d *dispatcher) more(made decision, paused bool) bool {
 			return true
 		}
 	}
-	return len(made.plan.Start()) > 0
+	return slices.ContainsFunc(made.plan.Items, func(i rebuild.Item) bool { return i.Verdict == rebuild.Ready })
 }
 
 // left is the error of what could not be started.
@@ -178,13 +188,15 @@ func (l *leader) failed(k *situation.Config, p *delivery, reason string, err err
 
 // record writes what the newest runs have tried, and how they ended, into the build configs.
 func (l *leader) record(ctx context.Context, s *situation.Situation, now time.Time) {
+	maps.DeleteFunc(l.recorded, func(name string, _ recorded) bool { return s.Newest[name] == nil })
 	for name, run := range s.Newest {
 		k := s.Configs[name]
-		if k == nil || k.Err != nil {
+		if k == nil || k.Err != nil || l.recorded[name] == (recorded{k, run}) {
 			continue
 		}
 		triggered, ended := unrecorded(k.Object, k.BuildConfig, run)
 		if !triggered && !ended {
+			l.recorded[name] = recorded{k, run}
 			continue
 		}
 		key := fmt.Sprintf("record %s %s %s %s", name, k.Object.ResourceVersion, run.Name, run.Facts.State)

@@ -2,6 +2,7 @@ package imagewatch
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"strings"
 
@@ -25,38 +26,41 @@ type missingBase struct {
 }
 
 // missingBases are the bases of this namespace that neither an ImageStream nor a build config gives, by name and each once.
-func (w *watcher) missingBases(o situation.Objects, configs map[string]*situation.Config) []missingBase {
-	have := map[string]bool{}
+func (w *watcher) missingBases(o situation.Objects, s *situation.Situation) []missingBase {
+	found := map[string]missingBase{}
+	for name, k := range s.Configs {
+		if k.Err != nil || k.BuildConfig.Disabled {
+			continue
+		}
+		for _, t := range k.BuildConfig.Triggers {
+			if _, known := s.State.Tags[t.ImageStreamTag]; known { // nearly all, nearly always
+				continue
+			}
+			if m, ok := w.missing(name, t); ok {
+				found[t.ImageStreamTag] = m
+			}
+		}
+	}
+	if len(found) == 0 {
+		return nil
+	}
 	for _, stream := range o.Streams {
 		if stream.Namespace != w.o.Namespace {
 			continue
 		}
 		for _, tag := range stream.Spec.Tags {
-			have[stream.Name+":"+tag.Name] = true
+			delete(found, stream.Name+":"+tag.Name)
 		}
 		for _, tag := range stream.Status.Tags {
-			have[stream.Name+":"+tag.Tag] = true
+			delete(found, stream.Name+":"+tag.Tag)
 		}
 	}
-	for _, k := range configs {
+	for _, k := range s.Configs {
 		for _, produced := range k.Planned.Produces {
-			have[produced] = true
+			delete(found, produced)
 		}
 	}
-	var out []missingBase
-	for name, k := range configs {
-		if k.Err != nil || k.BuildConfig.Disabled {
-			continue
-		}
-		for _, t := range k.BuildConfig.Triggers {
-			if m, ok := w.missing(name, t); ok && !have[t.ImageStreamTag] {
-				have[t.ImageStreamTag] = true
-				out = append(out, m)
-			}
-		}
-	}
-	slices.SortFunc(out, func(a, b missingBase) int { return strings.Compare(a.stream+":"+a.tag, b.stream+":"+b.tag) })
-	return out
+	return slices.SortedFunc(maps.Values(found), func(a, b missingBase) int { return strings.Compare(a.stream+":"+a.tag, b.stream+":"+b.tag) })
 }
 
 // missing says what would be created for a trigger; the lock stage has written where the base comes from.

@@ -175,7 +175,10 @@ func (w *world) look(all bool) {
 		w.seen.Configs = slices.Collect(maps.Values(w.configs))
 	}
 	if perhaps() {
-		w.seen.Streams = slices.Collect(maps.Values(w.streams))
+		w.seen.Streams = nil
+		for _, s := range w.streams {
+			w.seen.Streams = append(w.seen.Streams, &s)
+		}
 	}
 	if perhaps() {
 		found := map[string]*situation.PipelineRun{}

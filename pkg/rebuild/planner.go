@@ -12,6 +12,8 @@ type Planner struct {
 	configs map[string]Config
 	builds  map[string][]Build
 	tags    map[string]Tag
+	// overtaken is that of State.
+	overtaken map[string]bool
 	// p is nil when everything is to be decided again.
 	p *planner
 	// nodes of the graph by name.
@@ -25,7 +27,7 @@ type Planner struct {
 
 // NewPlanner knows nothing yet.
 func NewPlanner() *Planner {
-	return &Planner{configs: map[string]Config{}, builds: map[string][]Build{}, tags: map[string]Tag{}}
+	return &Planner{configs: map[string]Config{}, builds: map[string][]Build{}, tags: map[string]Tag{}, overtaken: map[string]bool{}}
 }
 
 // SetConfig adds a build config, or replaces the one of that name. One that is new, produces other tags than before, or has got a base
@@ -94,6 +96,16 @@ func (t *Planner) SetBuilds(config string, builds []Build) {
 	}
 }
 
+// SetOvertaken says whether a build of a build config is one of State.Overtaken.
+func (t *Planner) SetOvertaken(config, build string, overtaken bool) {
+	if t.overtaken[build] = overtaken; !overtaken {
+		delete(t.overtaken, build)
+	}
+	if n, ok := t.nodes[config]; ok && t.p != nil {
+		t.touch(n)
+	}
+}
+
 // Plan is New's for what the planner was told; budget and postponed are those of State.
 func (t *Planner) Plan(budget int, postponed map[string]bool) Plan {
 	if t.p == nil {
@@ -120,7 +132,7 @@ func (t *Planner) begin() {
 		configs = append(configs, c)
 	}
 	g := NewGraph(configs)
-	t.p = newPlanner(g, State{Tags: t.tags})
+	t.p = newPlanner(g, State{Tags: t.tags, Overtaken: t.overtaken})
 	for _, builds := range t.builds {
 		for i := range builds {
 			t.p.add(&builds[i])

@@ -19,7 +19,9 @@ type changing struct {
 	configs map[string]Config
 	builds  map[string][]Build
 	tags    map[string]Tag
-	serial  int
+	// overtaken builds have their build configs' names in them.
+	overtaken map[string]bool
+	serial    int
 }
 
 const (
@@ -125,7 +127,13 @@ func (c *changing) change() {
 			config.Paused = !config.Paused
 			c.setConfig(config)
 		}
-	case 6, 7, 8:
+	case 6:
+		for build := range c.overtaken {
+			delete(c.overtaken, build)
+			c.planner.SetOvertaken(build[:len("img00")], build, false)
+			break
+		}
+	case 7, 8:
 		c.setBuilds(name)
 	default:
 		c.setTag(c.tag())
@@ -135,7 +143,7 @@ func (c *changing) change() {
 // check compares the Planner's plan with that of New.
 func (c *changing) check(story string) {
 	c.t.Helper()
-	state := State{Tags: c.tags, Budget: c.r.IntN(4), Postponed: map[string]bool{}}
+	state := State{Tags: c.tags, Budget: c.r.IntN(4), Postponed: map[string]bool{}, Overtaken: c.overtaken}
 	for _, builds := range c.builds {
 		state.Builds = append(state.Builds, builds...)
 	}
@@ -143,6 +151,11 @@ func (c *changing) check(story string) {
 	want := New(configs, state)
 	if start := want.Start(); len(start) > 0 && c.r.IntN(2) == 0 {
 		state.Postponed[start[c.r.IntN(len(start))].Build] = true
+		want = New(configs, state)
+	}
+	if start := want.Start(); len(start) > 0 && c.r.IntN(4) == 0 {
+		c.overtaken[start[0].Build] = true
+		c.planner.SetOvertaken(start[0].Config, start[0].Build, true)
 		want = New(configs, state)
 	}
 	if diff := cmp.Diff(want, c.planner.Plan(state.Budget, state.Postponed), cmpopts.EquateEmpty()); diff != "" {
@@ -157,7 +170,7 @@ func TestPlannerIsNew(t *testing.T) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			t.Parallel()
 			c := &changing{
-				t: t, r: rand.New(rand.NewPCG(seed, 1)), planner: NewPlanner(), configs: map[string]Config{}, builds: map[string][]Build{}, tags: map[string]Tag{},
+				t: t, r: rand.New(rand.NewPCG(seed, 1)), planner: NewPlanner(), configs: map[string]Config{}, builds: map[string][]Build{}, tags: map[string]Tag{}, overtaken: map[string]bool{},
 			}
 			for i := range changingConfigs {
 				c.setConfig(c.config(fmt.Sprintf("img%02d", i)))

@@ -56,8 +56,7 @@ func List(ctx context.Context, c Clients, namespace string) (*Once, error) {
 		o.Holders = Holders(leases)
 	}
 	reader := Reader{Namespace: namespace}
-	reader.readConfigs(o.Configs)
-	for _, other := range otherNamespaces(reader.configs) {
+	for _, other := range otherNamespaces(reader.Read(o).Configs) {
 		streams, err := c.streams(ctx, other)
 		if err != nil {
 			out.Unread = append(out.Unread, err.Error())
@@ -73,6 +72,9 @@ func List(ctx context.Context, c Clients, namespace string) (*Once, error) {
 		return nil, context.Cause(ctx)
 	}
 	out.Situation = reader.Read(o)
+	for _, builds := range out.builds {
+		out.State.Builds = append(out.State.Builds, builds...)
+	}
 	for _, run := range o.Runs {
 		config := run.configIn(o.Holders)
 		if config == "" || run.Facts.Throwaway || run.Facts.State != Succeeded {
@@ -133,15 +135,10 @@ func (c Clients) runs(ctx context.Context, namespace string) ([]*PipelineRun, er
 	})
 }
 
-func (c Clients) streams(ctx context.Context, namespace string) ([]imagev1.ImageStream, error) {
-	all, err := listAll[*imagev1.ImageStream](ctx, "ImageStreams in namespace "+namespace, func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
+func (c Clients) streams(ctx context.Context, namespace string) ([]*imagev1.ImageStream, error) {
+	return listAll[*imagev1.ImageStream](ctx, "ImageStreams in namespace "+namespace, func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
 		return c.Image.ImageV1().ImageStreams(namespace).List(ctx, o)
 	})
-	out := make([]imagev1.ImageStream, 0, len(all))
-	for _, stream := range all {
-		out = append(out, *stream)
-	}
-	return out, err
 }
 
 // maxExpired is how often a list is read again from its beginning because the API server has forgotten where the next page begins.

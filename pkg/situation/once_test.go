@@ -151,7 +151,7 @@ func TestList(t *testing.T) {
 	if len(once.Succeeded) != 1 || last.Name != "app-1" || last.Facts.Ended.Sub(last.Facts.Started) != 2*time.Minute {
 		t.Errorf("succeeded %v", once.Succeeded)
 	}
-	plan := once.Plan(rebuild.State{Tags: once.State.Tags, Postponed: map[string]bool{}})
+	plan := once.Plan(0, nil, map[string]bool{})
 	if len(plan.Items) != 2 || plan.Items[0].Config != "app" || plan.Items[0].Verdict != rebuild.Ready {
 		t.Errorf("plan %+v", plan)
 	}

@@ -3,6 +3,7 @@
 package situation
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -11,9 +12,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/osbs-tekton/osbs/pkg/buildconfig"
-	"github.com/osbs-tekton/osbs/pkg/buildconfig/configmap"
 	"github.com/osbs-tekton/osbs/pkg/event"
-	"github.com/osbs-tekton/osbs/pkg/imageimport"
 	"github.com/osbs-tekton/osbs/pkg/rebuild"
 )
 
@@ -22,7 +21,7 @@ type Objects struct {
 	// Configs are the ConfigMaps of build configs.
 	Configs []*corev1.ConfigMap
 	// Streams may be of several namespaces.
-	Streams []imagev1.ImageStream
+	Streams []*imagev1.ImageStream
 	Runs    []*PipelineRun
 	// Run finds one of Runs by name, nil if there is none.
 	Run func(name string) *PipelineRun
@@ -36,13 +35,19 @@ type Objects struct {
 type Situation struct {
 	// Configs by name, those that cannot be read among them.
 	Configs map[string]*Config
-	// Graph is of all Configs that can be read, and State what else the planner needs. Its budget is not set.
-	Graph *rebuild.Graph
+	// State is what else the planner needs. Its budget is not set, and its builds only by List.
 	State rebuild.State
 	// Run finds a run by name; Newest is the one of each build config that was created last, throwaway ones left out.
 	Run    func(name string) *PipelineRun
 	Newest map[string]*PipelineRun
 	Paused bool
+
+	planner *rebuild.Planner
+	// builds of each build config that the planner must know; pending are those that it was told of besides.
+	builds  map[string][]rebuild.Build
+	pending map[string][]rebuild.Build
+	// ofOvertaken has the build configs of State.Overtaken.
+	ofOvertaken map[string]string
 }
 
 // Config is a build config as it was last read.
@@ -52,75 +57,9 @@ type Config struct {
 	BuildConfig *buildconfig.BuildConfig
 	Planned     rebuild.Config
 	Err         error
-}
 
-// Reader makes situations, and keeps what need not be read again: build configs change seldom, compared with all else.
-type Reader struct {
-	// Namespace is the build configs' own.
-	Namespace string
-
-	configs map[string]*Config
-	graph   *rebuild.Graph
-}
-
-// Read makes the situation of what there is.
-func (r *Reader) Read(o Objects) *Situation {
-	r.readConfigs(o.Configs)
-	s := &Situation{Configs: r.configs, Graph: r.graph, Run: o.Run, Newest: map[string]*PipelineRun{}, Paused: o.Paused}
-	s.State.Overtaken = map[string]bool{}
-	s.State.Tags = imageimport.States(r.Namespace, o.Streams)
-	for _, run := range o.Runs {
-		config := run.configIn(o.Holders)
-		if config == "" || run.Facts.Throwaway {
-			continue
-		}
-		if before := s.Newest[config]; before == nil || later(run, before) {
-			s.Newest[config] = run
-		}
-		if b, ok := s.planned(config, run); ok {
-			s.State.Builds = append(s.State.Builds, b)
-		}
-	}
-	s.attribute()
-	return s
-}
-
-// readConfigs parses the build configs that have changed, and makes the graph again if any has.
-func (r *Reader) readConfigs(stored []*corev1.ConfigMap) {
-	now := make(map[string]*Config, len(stored))
-	changed := r.graph == nil || len(stored) != len(r.configs)
-	for _, object := range stored {
-		before := r.configs[object.Name]
-		if before != nil && before.Object.ResourceVersion == object.ResourceVersion && before.Object.UID == object.UID {
-			now[object.Name] = before
-			continue
-		}
-		changed = true
-		now[object.Name] = r.parse(object)
-	}
-	r.configs = now
-	if !changed {
-		return
-	}
-	configs := make([]rebuild.Config, 0, len(now))
-	for _, c := range now {
-		if c.Err == nil {
-			configs = append(configs, c.Planned)
-		}
-	}
-	r.graph = rebuild.NewGraph(configs)
-}
-
-func (r *Reader) parse(object *corev1.ConfigMap) *Config {
-	c := &Config{Object: object}
-	if c.BuildConfig, c.Err = configmap.From(object); c.Err != nil {
-		return c
-	}
-	c.Planned = rebuild.FromBuildConfig(c.BuildConfig)
-	for i, base := range c.Planned.Bases { // a trigger may name its own namespace
-		c.Planned.Bases[i].Tag = strings.TrimPrefix(base.Tag, r.Namespace+"/")
-	}
-	return c
+	// read is the last Read of its Reader that has seen it.
+	read uint64
 }
 
 // Holders are the UIDs of the PipelineRuns that hold a lock, each with the lock's name.
@@ -178,22 +117,6 @@ func (c *Config) tags() []string {
 	return tags
 }
 
-// attribute notes which run moved a tag to where it is.
-func (s *Situation) attribute() {
-	for name, c := range s.Configs {
-		run := s.Newest[name]
-		if run == nil || run.Facts.Digest == "" {
-			continue
-		}
-		for _, produced := range c.Planned.Produces {
-			if tag, ok := s.State.Tags[produced]; ok && tag.Digest == run.Facts.Digest {
-				tag.By = run.Name
-				s.State.Tags[produced] = tag
-			}
-		}
-	}
-}
-
 // Created says when a run was created, and whether it exists.
 func (s *Situation) Created(run string) (time.Time, bool) {
 	r := s.Run(run)
@@ -203,25 +126,33 @@ func (s *Situation) Created(run string) (time.Time, bool) {
 	return r.CreationTimestamp.Time, true
 }
 
-// Plan plans without what was asked for already, where the PipelineRun exists and what it did is not seen yet: state.Postponed, which
-// must not be nil, gets its name. Where it is seen that another build came after it, state.Overtaken gets the name.
-func (s *Situation) Plan(state rebuild.State) rebuild.Plan {
-	if state.Overtaken == nil {
-		state.Overtaken = map[string]bool{}
+// Plan says what is due. pending are builds that were asked for and are no runs yet. What was asked for already, where the PipelineRun exists
+// and what it did is not seen yet, is not due: postponed, which must not be nil, gets its name. Where it is seen that another build came after
+// it, State.Overtaken gets the name.
+func (s *Situation) Plan(budget int, pending []rebuild.Build, postponed map[string]bool) rebuild.Plan {
+	s.expect(pending)
+	for build := range s.State.Overtaken {
+		if run := s.Run(build); run == nil || !s.overtaken(s.ofOvertaken[build], run) {
+			s.overtake(s.ofOvertaken[build], build, false)
+		}
 	}
 	for {
-		plan := s.Graph.Plan(state)
+		plan := s.planner.Plan(budget, postponed)
 		asked := false
-		for _, item := range plan.Start() {
+		for i := range plan.Items {
+			item := &plan.Items[i]
+			if item.Verdict != rebuild.Ready {
+				continue
+			}
 			run := s.Run(item.Build)
 			if run == nil {
 				continue
 			}
 			asked = true
 			if s.overtaken(item.Config, run) {
-				state.Overtaken[item.Build] = true
+				s.overtake(item.Config, item.Build, true)
 			} else {
-				state.Postponed[item.Build] = true
+				postponed[item.Build] = true
 			}
 		}
 		if !asked {
@@ -238,4 +169,37 @@ func (s *Situation) overtaken(config string, run *PipelineRun) bool {
 	}
 	last := c.BuildConfig.LastBuild
 	return last.Name != run.Name && last.Ended.After(run.Facts.Ended)
+}
+
+// overtake notes that a build was overtaken, or that it does not count as that any more.
+func (s *Situation) overtake(config, build string, on bool) {
+	if on {
+		s.State.Overtaken[build], s.ofOvertaken[build] = true, config
+	} else {
+		delete(s.State.Overtaken, build)
+		delete(s.ofOvertaken, build)
+	}
+	s.planner.SetOvertaken(config, build, on)
+}
+
+// expect tells the planner of pending builds, and that those of the last time may not be pending any more.
+func (s *Situation) expect(pending []rebuild.Build) {
+	before := s.pending
+	s.pending = map[string][]rebuild.Build{}
+	for _, b := range pending {
+		s.pending[b.Config] = append(s.pending[b.Config], b)
+	}
+	for config := range before {
+		if len(s.pending[config]) == 0 {
+			s.tell(config)
+		}
+	}
+	for config := range s.pending {
+		s.tell(config)
+	}
+}
+
+// tell tells the planner of all builds of a build config.
+func (s *Situation) tell(config string) {
+	s.planner.SetBuilds(config, slices.Concat(s.builds[config], s.pending[config]))
 }

@@ -53,7 +53,7 @@ func planned(t *testing.T, r *PipelineRun, last *buildconfig.LastBuild) rebuild.
 		t.Fatal(err)
 	}
 	cm.Namespace = space
-	o := Objects{Configs: []*corev1.ConfigMap{cm}, Streams: []imagev1.ImageStream{*stream(space, "base", "sha256:b2")}, Run: func(string) *PipelineRun { return nil }}
+	o := Objects{Configs: []*corev1.ConfigMap{cm}, Streams: []*imagev1.ImageStream{stream(space, "base", "sha256:b2")}, Run: func(string) *PipelineRun { return nil }}
 	if r != nil {
 		kept := trimRun(r)
 		o.Runs = []*PipelineRun{kept}
@@ -66,8 +66,7 @@ func planned(t *testing.T, r *PipelineRun, last *buildconfig.LastBuild) rebuild.
 	}
 	reader := Reader{Namespace: space}
 	s := reader.Read(o)
-	s.State.Postponed = map[string]bool{}
-	plan := s.Plan(s.State)
+	plan := s.Plan(0, nil, map[string]bool{})
 	if len(plan.Items) != 1 {
 		t.Fatalf("the plan is %+v", plan)
 	}

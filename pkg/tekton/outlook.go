@@ -48,7 +48,7 @@ func (i *Instance) Outlook(ctx context.Context) (*osbs.Outlook, error) {
 		out.State.Budget = out.Bounds.Concurrent
 	}
 	out.State.Postponed = map[string]bool{}
-	s.Plan(out.State) // notes what was asked for already
+	s.Plan(out.State.Budget, nil, out.State.Postponed) // notes what was asked for already
 	return out, ctx.Err()
 }
 

@@ -22,8 +22,9 @@ type Options struct {
 	Share float64
 	// RunSize is about how many bytes each old PipelineRun has, at least what one without its Pipeline has.
 	RunSize int
-	// Keep leaves the namespaces.
+	// Keep leaves the namespaces, and with a large one Tekton's controller held. Use is a large one that was left so.
 	Keep bool
+	Use  string
 	// Out is for results, Progress for people who wait.
 	Out, Progress io.Writer
 }
@@ -68,7 +69,7 @@ func (o Options) inNamespace(ctx context.Context, name string, measure func(cont
 	if err != nil {
 		return err
 	}
-	if !o.Keep {
+	if !o.Keep && o.Use == "" {
 		defer s.remove(context.WithoutCancel(ctx))
 	}
 	if err := s.install(ctx); err != nil {

@@ -13,6 +13,7 @@ import (
 	imageclient "github.com/openshift/client-go/image/clientset/versioned"
 	authenticationv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -80,6 +81,10 @@ func newSite(ctx context.Context, o Options, name, dir string) (*site, error) {
 	if s.meta, err = metadata.NewForConfig(admin); err != nil {
 		return nil, err
 	}
+	if o.Use != "" {
+		s.name = o.Use
+		return s, nil
+	}
 	_, err = s.kube.CoreV1().Namespaces().Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: s.name}}, metav1.CreateOptions{})
 	return s, err
 }
@@ -105,8 +110,14 @@ func (s *site) install(ctx context.Context) error {
 	if err := os.WriteFile(tokenFile, s.token, 0o600); err != nil {
 		return err
 	}
+	secrets := s.kube.CoreV1().Secrets(s.name)
 	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "osbs-webhook"}, Data: map[string][]byte{"token": s.token}}
-	if _, err := s.kube.CoreV1().Secrets(s.name).Create(ctx, secret, metav1.CreateOptions{}); err != nil {
+	if _, err := secrets.Create(ctx, secret, metav1.CreateOptions{}); apierrors.IsAlreadyExists(err) {
+		_, err = secrets.Update(ctx, secret, metav1.UpdateOptions{})
+		if err != nil {
+			return err
+		}
+	} else if err != nil {
 		return err
 	}
 	objects, err := s.render(ctx)
@@ -174,6 +185,9 @@ func (s *site) apply(ctx context.Context, object *unstructured.Unstructured) err
 		_, err = s.all.Resource(resource).Create(ctx, object, metav1.CreateOptions{})
 	} else {
 		_, err = s.all.Resource(resource).Namespace(s.name).Create(ctx, object, metav1.CreateOptions{})
+	}
+	if s.Use != "" && apierrors.IsAlreadyExists(err) {
+		return nil
 	}
 	return err
 }

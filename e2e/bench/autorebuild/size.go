@@ -16,7 +16,7 @@ const (
 	manyStreams = 10_000
 	oldRuns     = 50_000
 	// fillLimit bounds how long it takes to make them.
-	fillLimit = 20 * time.Minute
+	fillLimit = 40 * time.Minute
 	// idle is how long the watcher's cost is taken while nothing happens.
 	idle = 35 * time.Second
 )
@@ -35,8 +35,19 @@ func size(ctx context.Context, s *site) error {
 	if err != nil {
 		return err
 	}
-	defer resume()
-	bytes, err := s.fill(ctx)
+	if !s.Keep {
+		defer resume()
+	}
+	if s.Use == "" {
+		if err := s.fill(ctx); err != nil {
+			return err
+		}
+	}
+	prefix := fmt.Sprintf("w%d", time.Now().Unix())
+	if err := s.work(ctx, prefix); err != nil {
+		return err
+	}
+	bytes, err := s.runSize()
 	if err != nil {
 		return err
 	}
@@ -58,7 +69,18 @@ func size(ctx context.Context, s *site) error {
 	if err := s.atRest(ctx, w); err != nil {
 		return err
 	}
-	return s.atWork(ctx, w)
+	return s.atWork(ctx, w, prefix)
+}
+
+// work makes what atWork changes: bases with one dependent, and a base with many.
+func (s *site) work(ctx context.Context, prefix string) error {
+	if err := s.pairs(ctx, prefix+"-one", oneByOne); err != nil {
+		return err
+	}
+	if err := s.move(ctx, prefix+"-base", 1); err != nil {
+		return err
+	}
+	return s.createConfigs(ctx, prefix, s.scaled(some), prefix+"-base")
 }
 
 // atRest says what the watcher costs while nothing happens.
@@ -82,12 +104,12 @@ func (s *site) atRest(ctx context.Context, w *watcher) error {
 }
 
 // atWork says what single changes, and then the change of a base with many dependents, cost there.
-func (s *site) atWork(ctx context.Context, w *watcher) error {
+func (s *site) atWork(ctx context.Context, w *watcher, prefix string) error {
 	before, err := w.metrics(ctx)
 	if err != nil {
 		return err
 	}
-	times, err := s.changesUnder(ctx, "one", oneByOne)
+	times, err := s.changesUnder(ctx, prefix+"-one", oneByOne)
 	if err != nil {
 		return err
 	}
@@ -99,8 +121,8 @@ func (s *site) atWork(ctx context.Context, w *watcher) error {
 	fmt.Fprintf(s.Out, "  one change to its PipelineRun: median %.2f s, worst %.2f s; %.1f turns for each, %.1f ms planning and %.1f ms CPU in a turn\n",
 		median(times).Seconds(), worst(times).Seconds(), turns/oneByOne, 1000*(after["planning_seconds_sum"]-before["planning_seconds_sum"])/turns,
 		1000*(after["process_cpu_seconds_total"]-before["process_cpu_seconds_total"])/turns)
-	f := flow{what: "osbs, in the large namespace", replicas: 1, asked: s.inGroup()}
-	if err := s.fan(ctx, &f, w, member("group", 0), someLimit); err != nil {
+	f := flow{what: "osbs, in the large namespace", replicas: 1, asked: s.scaled(some)}
+	if err := s.fan(ctx, &f, w, prefix+"-base", someLimit); err != nil {
 		return err
 	}
 	printFlows(s.Out, f)
@@ -111,11 +133,6 @@ func (s *site) atWork(ctx context.Context, w *watcher) error {
 	fmt.Fprintf(s.Out, "  memory afterwards %d MiB, at most %d MiB\n", now>>20, peak>>20)
 	return nil
 }
-
-// groups are the bases that build configs share; inGroup is how many are built on the first.
-func (s *site) groups() int { return max(1, s.scaled(manyConfigs)/s.scaled(some)) }
-
-func (s *site) inGroup() int { return (s.scaled(manyConfigs) - oneByOne + s.groups() - 1) / s.groups() }
 
 func worst(times []time.Duration) time.Duration {
 	out := times[0]
@@ -149,59 +166,53 @@ func (s *site) holdTekton(ctx context.Context) (resume func(), err error) {
 	}, nil
 }
 
-// fill makes the objects: groups of build configs that share a base, each build config with a stream of its own, a few with a base of their
-// own, and old PipelineRuns. It returns how many bytes such a PipelineRun has.
-func (s *site) fill(ctx context.Context) (int, error) {
+// fill makes all objects but those of work: groups of build configs that share a base, each build config with a stream of its own, and old
+// PipelineRuns.
+func (s *site) fill(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, fillLimit)
 	defer cancel()
 	if err := s.exclude(ctx, true); err != nil {
-		return 0, err
+		return err
 	}
-	configs, runs := s.scaled(manyConfigs), s.scaled(oldRuns)
-	groups := s.groups()
-	streams := max(1, s.scaled(manyStreams)-groups-oneByOne)
-	s.say("making %d build configs, %d ImageStreams", configs, s.scaled(manyStreams))
+	configs, runs := s.scaled(manyConfigs)-s.scaled(some)-oneByOne, s.scaled(oldRuns)
+	groups := max(1, configs/s.scaled(some))
+	streams := s.scaled(manyStreams) - groups - oneByOne - 1
 	group := func(i int) string { return member("group", i%groups) }
-	for _, do := range []func() error{
-		func() error { return s.pairs(ctx, "one", oneByOne) },
-		func() error {
-			return each(ctx, groups, func(ctx context.Context, i int) error { return s.move(ctx, group(i), 1) })
-		},
-		func() error {
-			return each(ctx, streams, func(ctx context.Context, i int) error { return s.move(ctx, member("app", i), 1) })
-		},
-		func() error {
-			return each(ctx, configs-oneByOne, func(ctx context.Context, i int) error { return s.createConfig(ctx, member("app", i), group(i)) })
-		},
-	} {
-		if err := do(); err != nil {
-			return 0, err
-		}
+	s.say("making %d build configs, %d ImageStreams", configs, streams)
+	if err := each(ctx, groups, func(ctx context.Context, i int) error { return s.move(ctx, group(i), 1) }); err != nil {
+		return err
+	}
+	if err := each(ctx, streams, func(ctx context.Context, i int) error { return s.move(ctx, member("app", i), 1) }); err != nil {
+		return err
+	}
+	if err := each(ctx, configs, func(ctx context.Context, i int) error { return s.createConfig(ctx, member("app", i), group(i)) }); err != nil {
+		return err
 	}
 	s.say("making %d old PipelineRuns", runs)
-	sample, err := s.oldRun(0, member("app", 0), group(0))
-	if err != nil {
-		return 0, err
-	}
-	text, err := json.Marshal(sample)
-	if err != nil {
-		return 0, err
-	}
-	err = each(ctx, runs, func(ctx context.Context, i int) error {
+	err := each(ctx, runs, func(ctx context.Context, i int) error {
 		if i%5000 == 0 {
 			s.say("%d PipelineRuns", i)
 		}
-		of := i % (configs - oneByOne)
-		run, err := s.oldRun(i, member("app", of), group(of))
+		run, err := s.oldRun(i, member("app", i%configs), group(i%configs))
 		if err != nil {
 			return err
 		}
 		return s.createRun(ctx, run)
 	})
 	if err != nil {
+		return err
+	}
+	return s.exclude(ctx, false)
+}
+
+// runSize is how many bytes an old PipelineRun has.
+func (s *site) runSize() (int, error) {
+	sample, err := s.oldRun(0, member("app", 0), member("group", 0))
+	if err != nil {
 		return 0, err
 	}
-	return len(text), s.exclude(ctx, false)
+	text, err := json.Marshal(sample)
+	return len(text), err
 }
 
 // exclude has Tekton's webhooks leave the namespace alone, or not: what is made here is as Tekton left it.
