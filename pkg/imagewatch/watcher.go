@@ -55,7 +55,8 @@ func New(o Options, c situation.Clients) (*Watcher, error) {
 	w := &Watcher{watcher{
 		o: o, clients: c, changed: make(chan struct{}, 1), events: &record.FakeRecorder{},
 		http: &http.Client{
-			Transport:     &http.Transport{MaxIdleConnsPerHost: o.InFlight, IdleConnTimeout: time.Minute},
+			// A Service spreads connections over the EventListener's pods, not requests: each event has a connection of its own.
+			Transport:     &http.Transport{DisableKeepAlives: true},
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
 	}}

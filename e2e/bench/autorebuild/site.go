@@ -53,7 +53,8 @@ var (
 )
 
 const (
-	listener = "osbs"
+	listener      = "osbs"
+	webhookSecret = "osbs-webhook" //nolint:gosec // its name
 	// ready bounds the start of anything.
 	ready = 5 * time.Minute
 )
@@ -111,7 +112,7 @@ func (s *site) install(ctx context.Context) error {
 		return err
 	}
 	secrets := s.kube.CoreV1().Secrets(s.name)
-	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "osbs-webhook"}, Data: map[string][]byte{"token": s.token}}
+	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: webhookSecret}, Data: map[string][]byte{"token": s.token}}
 	if _, err := secrets.Create(ctx, secret, metav1.CreateOptions{}); apierrors.IsAlreadyExists(err) {
 		_, err = secrets.Update(ctx, secret, metav1.UpdateOptions{})
 		if err != nil {

@@ -35,7 +35,7 @@ func (s *site) watch(ctx context.Context, url string, args ...string) (*watcher,
 	}
 	args = append([]string{
 		"-kubeconfig=" + s.kubeconfig, "-namespace=" + s.name, "-event-listener-url=" + url, "-token-file=" + s.tokenFile(), "-listen=" + address,
-		"-max-concurrent=0", "-rate=0", "-scheduled-imports=false", "-log-level=warn",
+		"-max-concurrent=0", "-rate=0", "-log-level=warn",
 	}, args...)
 	w := &watcher{cmd: exec.CommandContext(ctx, s.Imagewatch, args...), log: &bytes.Buffer{}, address: address}
 	w.cmd.Stderr = w.log
