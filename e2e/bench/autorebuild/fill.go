@@ -95,7 +95,7 @@ func (s *site) oldRun(i int, configName, base string) (*unstructured.Unstructure
 	if err != nil {
 		return nil, err
 	}
-	run := &unstructured.Unstructured{Object: made[0].(map[string]any)} //nolint:forcetypeassert,errcheck // pending has looked
+	run := &unstructured.Unstructured{Object: made[0].(map[string]any)}
 	unstructured.RemoveNestedField(run.Object, "spec", "status")
 	run.SetName(fmt.Sprintf("%s-%05d", configName, i))
 	run.SetLabels(merged(run.GetLabels(), event.LabelBuildConfig, configName))

@@ -22,7 +22,6 @@ type observer struct {
 	last  time.Time
 	err   error
 	stop  context.CancelFunc
-	wake  chan struct{}
 }
 
 // observe begins to watch the PipelineRuns that are created from now on.

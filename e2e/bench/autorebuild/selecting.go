@@ -57,7 +57,7 @@ func (s *site) post(ctx context.Context, url string, i int) error {
 		Reasons: []rebuild.Reason{{Kind: rebuild.BaseMoved, Base: "base:latest", OldDigest: digest(1), NewDigest: digest(2)}},
 	}
 	e := event.New(config(item.Config, "base"), item, time.Now())
-	return until(ctx, url, ready, func() (bool, error) {
+	return until(ctx, url, func() (bool, error) {
 		r, err := event.NewRequest(ctx, url, "/bench", e, s.token)
 		if err != nil {
 			return false, err

@@ -232,7 +232,7 @@ func (s *site) scale(ctx context.Context, name string, replicas int) error {
 	if _, err := s.all.Resource(eventListeners).Namespace(s.name).Patch(ctx, name, types.MergePatchType, patch, metav1.PatchOptions{}); err != nil {
 		return err
 	}
-	return until(ctx, "the EventListener "+name, ready, func() (bool, error) {
+	return until(ctx, "the EventListener "+name, func() (bool, error) {
 		d, err := s.kube.AppsV1().Deployments(s.name).Get(ctx, "el-"+name, metav1.GetOptions{})
 		if err != nil || d.Status.ReadyReplicas != int32(replicas) || d.Status.ObservedGeneration != d.Generation {
 			return false, nil //nolint:nilerr // it is not there yet
@@ -252,8 +252,8 @@ func (s *site) url(ctx context.Context, name string) (string, error) {
 }
 
 // until polls until done says so.
-func until(ctx context.Context, what string, limit time.Duration, done func() (bool, error)) error {
-	ctx, cancel := context.WithTimeout(ctx, limit)
+func until(ctx context.Context, what string, done func() (bool, error)) error {
+	ctx, cancel := context.WithTimeout(ctx, ready)
 	defer cancel()
 	for {
 		ok, err := done()
@@ -263,7 +263,7 @@ func until(ctx context.Context, what string, limit time.Duration, done func() (b
 		select {
 		case <-time.After(100 * time.Millisecond):
 		case <-ctx.Done():
-			return fmt.Errorf("waited %s for %s", limit, what)
+			return fmt.Errorf("waited %s for %s", ready, what)
 		}
 	}
 }

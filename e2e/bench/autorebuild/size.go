@@ -149,7 +149,7 @@ func (s *site) holdTekton(ctx context.Context) (resume func(), err error) {
 		if _, err := deployments.Patch(ctx, tektonController, types.MergePatchType, fmt.Appendf(nil, `{"spec":{"replicas":%d}}`, n), metav1.PatchOptions{}); err != nil {
 			return err
 		}
-		return until(ctx, "Tekton's controller", ready, func() (bool, error) {
+		return until(ctx, "Tekton's controller", func() (bool, error) {
 			d, err := deployments.Get(ctx, tektonController, metav1.GetOptions{})
 			return err == nil && d.Status.Replicas == int32(n) && d.Status.ReadyReplicas == int32(n), nil
 		})

@@ -44,10 +44,10 @@ func (s *site) watch(ctx context.Context, url string, args ...string) (*watcher,
 	if err := w.cmd.Start(); err != nil {
 		return nil, err
 	}
-	err = until(ctx, "the watcher", ready, func() (bool, error) { return w.get(ctx, "/readyz", nil) == nil, nil })
+	err = until(ctx, "the watcher", func() (bool, error) { return w.get(ctx, "/readyz", nil) == nil, nil })
 	w.toReady = time.Since(began)
 	if err == nil {
-		err = until(ctx, "the watcher's first plan", ready, func() (bool, error) {
+		err = until(ctx, "the watcher's first plan", func() (bool, error) {
 			m, err := w.metrics(ctx)
 			return err == nil && m["planning_seconds_count"] > 0, nil
 		})
