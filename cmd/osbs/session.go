@@ -6,6 +6,8 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"slices"
+	"strings"
 
 	"github.com/urfave/cli/v2"
 
@@ -36,6 +38,11 @@ func (p *program) open(ctx context.Context, c *cli.Context, live bool) (*session
 	if err != nil {
 		return nil, err
 	}
+	return p.openAs(ctx, c, live, asJSON)
+}
+
+// openAs is open; asJSON says that stdout is for a program.
+func (p *program) openAs(ctx context.Context, c *cli.Context, live, asJSON bool) (*session, error) {
 	config, err := p.configure(c)
 	if err != nil {
 		return nil, err
@@ -59,15 +66,29 @@ func (p *program) open(ctx context.Context, c *cli.Context, live bool) (*session
 	return s, err
 }
 
+// The values of --output.
+const (
+	outputText = "text"
+	outputJSON = "json"
+)
+
 // output reads --output.
 func (p *program) output(c *cli.Context) (asJSON bool, err error) {
-	switch format := c.String(flagOutput); format {
-	case "", "text":
-		return false, nil
-	case "json":
-		return true, nil
+	format, err := p.outputOf(c, outputText, outputJSON)
+	return format == outputJSON, err
+}
+
+// outputOf reads --output of a command that knows these values; the first one counts if none is given.
+func (p *program) outputOf(c *cli.Context, known ...string) (string, error) {
+	format := c.String(flagOutput)
+	switch {
+	case format == "":
+		return known[0], nil
+	case slices.Contains(known, format):
+		return format, nil
 	default:
-		return false, failure.New(failure.Usage, "--output %q: accepted are text and json", format)
+		last := len(known) - 1
+		return "", failure.New(failure.Usage, "--output %q: accepted are %s and %s", format, strings.Join(known[:last], ", "), known[last])
 	}
 }
 

@@ -9,6 +9,8 @@ import (
 
 // Outlook is how things stand with rebuilds at one moment: what the planner needs to say what is due, and what people ask besides.
 type Outlook struct {
+	// Namespace is the instance's on its cluster; empty for the local instance.
+	Namespace string
 	// Configs and State are the planner's: rebuild.New(o.Configs, o.State) says what is due. State.Budget is that of Bounds, 0 if it is
 	// not known. A base in another namespace than the instance's is namespace/name:tag.
 	Configs []rebuild.Config

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -94,13 +95,21 @@ func Spent(d time.Duration) string {
 
 // table writes rows in columns; a cell's width is its number of characters.
 func (p *Printer) table(rows [][]string, paint func(row, column int, cell string) string) {
+	p.rows(rows, math.MaxInt, paint, nil)
+}
+
+// rows is table with more to say. A cell longer than widest, in characters, does not widen its column: what follows is right behind it.
+// below, if not nil, is called after each row, to write what belongs to it.
+func (p *Printer) rows(rows [][]string, widest int, paint func(row, column int, cell string) string, below func(row int)) {
 	var widths []int
 	for _, row := range rows {
 		for i, cell := range row {
 			if i == len(widths) {
 				widths = append(widths, 0)
 			}
-			widths[i] = max(widths[i], utf8.RuneCountInString(cell))
+			if width := utf8.RuneCountInString(cell); width <= widest {
+				widths[i] = max(widths[i], width)
+			}
 		}
 	}
 	for n, row := range rows {
@@ -108,10 +117,13 @@ func (p *Printer) table(rows [][]string, paint func(row, column int, cell string
 		for i, cell := range row {
 			line.WriteString(paint(n, i, cell))
 			if i < len(row)-1 {
-				line.WriteString(strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cell)+2))
+				line.WriteString(strings.Repeat(" ", max(0, widths[i]-utf8.RuneCountInString(cell))+2))
 			}
 		}
 		p.printf("%s\n", strings.TrimRight(line.String(), " "))
+		if below != nil {
+			below(n)
+		}
 	}
 }
 

@@ -26,7 +26,7 @@ func (i *Instance) Outlook(ctx context.Context) (*osbs.Outlook, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := &osbs.Outlook{State: s.State, Images: make(map[string]osbs.Image, len(s.Configs)), Unread: s.Unread}
+	out := &osbs.Outlook{Namespace: i.conf.Namespace, State: s.State, Images: make(map[string]osbs.Image, len(s.Configs)), Unread: s.Unread}
 	for name, c := range s.Configs {
 		if c.Err != nil {
 			out.Images[name] = osbs.Image{Malformed: c.Err.Error()}
