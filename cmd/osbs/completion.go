@@ -88,7 +88,7 @@ func (p *program) candidates(ctx context.Context, app *cli.App, before []string,
 	for rest := before; len(rest) > 0; {
 		if name := strings.TrimLeft(rest[0], "-"); len(rest) == 1 && strings.HasPrefix(rest[0], "-") {
 			if f, _ := line.find(name); f != nil && takesValue(f) {
-				return p.values(f.Names()[0])
+				return p.values(f.Names()[0], line.command)
 			}
 		}
 		var err error
@@ -128,10 +128,13 @@ func (p *lineParser) flags() []string {
 	return append(slices.DeleteFunc(names, func(name string) bool { return p.given[strings.TrimLeft(name, "-")] }), "--help")
 }
 
-// values are those of a flag that has but a few.
-func (p *program) values(flag string) []string {
+// values are those of a flag that has but a few; command may be nil.
+func (p *program) values(flag string, command *cli.Command) []string {
+	if flag == flagOutput && command != nil && slices.Contains([]string{commandPlan, commandGraph}, command.Name) {
+		return drawingOutputs()
+	}
 	return map[string][]string{
-		flagOutput: {"text", "json"}, flagInstance: {osbsconf.Local}, "lock-policy": {"fail", "wait"}, "columns": report.Columns(),
+		flagOutput: {outputText, outputJSON}, flagInstance: {osbsconf.Local}, "lock-policy": {"fail", "wait"}, "columns": report.Columns(),
 	}[flag]
 }
 

@@ -21,6 +21,17 @@ const (
 	outputSVG     = "svg"
 )
 
+// The commands that draw.
+const (
+	commandPlan  = "plan"
+	commandGraph = "graph"
+)
+
+// drawingOutputs are the values of --output that they know.
+func drawingOutputs() []string {
+	return []string{outputText, outputJSON, outputMermaid, outputDOT, outputSVG}
+}
+
 // drawable is a document that can be shown, and drawn.
 type drawable interface {
 	Diagram() *diagram.Diagram
@@ -39,7 +50,7 @@ func toFlag() cli.Flag {
 }
 
 func (p *program) openDrawing(c *cli.Context) (*drawing, error) {
-	format, err := p.outputOf(c, outputText, outputJSON, outputMermaid, outputDOT, outputSVG)
+	format, err := p.outputOf(c, drawingOutputs()...)
 	if err != nil {
 		return nil, err
 	}

@@ -9,7 +9,7 @@ import (
 
 func (p *program) graphCommand() *cli.Command {
 	return &cli.Command{
-		Name: "graph", Usage: "show which images are built on which, and which are stale", ArgsUsage: "[IMAGE]",
+		Name: commandGraph, Usage: "show which images are built on which, and which are stale", ArgsUsage: "[IMAGE]",
 		Description: "With IMAGE, only what that is built on, and what is built on it. IMAGE is an ImageStreamTag (name:tag, or namespace/name:tag), the name\n" +
 			"of an ImageStream, what a FROM says, or a build config. An image with several bases is shown whole once.\n" +
 			"With --output json the document is described in docs/autorebuild.md.",

@@ -9,7 +9,7 @@ import (
 
 func (p *program) planCommand() *cli.Command {
 	return &cli.Command{
-		Name: "plan", Usage: "show what is rebuilt, in which order and why, or what would be if a base moved",
+		Name: commandPlan, Usage: "show what is rebuilt, in which order and why, or what would be if a base moved",
 		Description: "Whatever is in one wave can be built when the wave before is. What is held back comes last, with what holds it. The time that a build\n" +
 			"took is that of the newest one that succeeded and is still known.\n" +
 			"IMAGE is an ImageStreamTag (name:tag, or namespace/name:tag) or what a FROM says.\n" +

@@ -9,4 +9,4 @@ import (
 	"github.com/osbs-tekton/osbs/e2e/testbed"
 )
 
-func TestMain(m *testing.M) { os.Exit(testbed.Main(m, testbed.Imagewatch())) }
+func TestMain(m *testing.M) { os.Exit(testbed.Main(m, testbed.Imagewatch(), testbed.Osbs())) }

@@ -93,7 +93,7 @@ func (d *Diagram) Mermaid(w io.Writer) error {
 		if l.dash != "" {
 			fmt.Fprintf(b, ",stroke-dasharray:%s", l.dash)
 		}
-		b.WriteString("\n")
+		fmt.Fprintln(b)
 	}
 	return b.Flush()
 }
@@ -125,7 +125,7 @@ func mermaidLine(text string) string {
 func (d *Diagram) DOT(w io.Writer) error {
 	b := bufio.NewWriter(w)
 	fmt.Fprintf(b, "digraph osbs {\n  label=\"%s\";\n  comment=\"%s\";\n  rankdir=LR;\n", dotText(d.Title), dotText(d.Description))
-	b.WriteString("  node [shape=box, fontname=\"monospace\", fontcolor=\"#000000\"];\n")
+	fmt.Fprintln(b, `  node [shape=box, fontname="monospace", fontcolor="#000000"];`)
 	for i, n := range d.Nodes {
 		label := dotText(n.Name)
 		if n.State != "" {
@@ -149,7 +149,7 @@ func (d *Diagram) DOT(w io.Writer) error {
 		}
 		fmt.Fprintf(b, "  n%d -> n%d%s;\n", e.From, e.To, style)
 	}
-	b.WriteString("}\n")
+	fmt.Fprintln(b, "}")
 	return b.Flush()
 }
 

@@ -23,7 +23,7 @@ var update = golden.Flag()
 
 var noon = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
-func digest(n int) string { return fmt.Sprintf("sha256:%064x", n) }
+func digest(n int) string { return "sha256:" + strings.Repeat(fmt.Sprintf("%02x", n*16+10-n), 32) }
 
 // config builds NAME:1 and is up to date with its bases, which have the digest 1.
 func config(name string, bases ...string) rebuild.Config {

@@ -47,7 +47,7 @@ func (p *Printer) rebuilds(plan *forecast.Plan) {
 		if r.LastTookSeconds > 0 {
 			took = Spent(seconds(r.LastTookSeconds))
 		}
-		rows = append(rows, []string{wave, r.BuildConfig, logline.Clean(forecast.Label("", r.ImageStreamTags)), string(r.Verdict), took})
+		rows = append(rows, []string{wave, logline.Clean(r.BuildConfig), logline.Clean(forecast.Label("", r.ImageStreamTags)), string(r.Verdict), took})
 	}
 	paint := func(row, column int, cell string) string {
 		switch {
@@ -128,17 +128,17 @@ func heldBy(r forecast.Rebuild, plan *forecast.Plan, after []string) string {
 			return "over the budget of builds at once"
 		}
 	case rebuild.Failed:
-		return "build " + by + " failed with just that; it is tried again when a base moves or a person asks"
+		return "build " + by + " failed with just that"
 	case rebuild.ParentFailed:
 		return "stays on the old base: " + by + " failed"
 	case rebuild.Skipped:
-		return "build " + by + " was skipped: the repository asks for no autorebuild"
+		return "build " + by + ": switched off by the repository"
 	case rebuild.Paused:
 		return "a person has paused its autorebuilds"
 	case rebuild.Disabled:
 		return "its autorebuilds are switched off"
 	case rebuild.Cycle:
-		return "only an image that is built on it has moved"
+		return "the base is built on it, or is itself"
 	default:
 		return ""
 	}
@@ -183,11 +183,14 @@ func summary(plan *forecast.Plan) string {
 	case going+held == 0:
 		return fmt.Sprintf("all is up to date: %s", count(plan.BuildConfigs, "build config"))
 	}
-	text := fmt.Sprintf("%d of %s: %s in %s", going+held, count(plan.BuildConfigs, "build config"), count(going, "build"), count(waves, "wave"))
-	if held > 0 {
-		text += fmt.Sprintf(", %d held back", held)
+	var parts []string
+	if going > 0 {
+		parts = append(parts, count(going, "build")+" in "+count(waves, "wave"))
 	}
-	return text
+	if held > 0 {
+		parts = append(parts, fmt.Sprintf("%d held back", held))
+	}
+	return fmt.Sprintf("%d of %s: %s", going+held, count(plan.BuildConfigs, "build config"), strings.Join(parts, ", "))
 }
 
 func count(n int, what string) string {
@@ -214,10 +217,10 @@ func (p *Printer) estimate(plan *forecast.Plan) {
 
 func (p *Printer) common(c forecast.Common) {
 	for _, names := range c.Cycles {
-		p.printf("%s %s: changes are not followed around it\n", p.paint(yellow, "built on each other:"), strings.Join(names, ", "))
+		p.printf("%s %s: changes are not followed around it\n", p.paint(yellow, "built on each other:"), logline.Clean(strings.Join(names, ", ")))
 	}
 	for _, m := range c.Malformed {
-		p.printf("%s %s: %s\n", p.paint(red, "malformed:"), m.BuildConfig, logline.Clean(m.Message))
+		p.printf("%s %s: %s\n", p.paint(red, "malformed:"), logline.Clean(m.BuildConfig), logline.Clean(m.Message))
 	}
 	for _, text := range c.Unread {
 		p.printf("%s %s\n", p.paint(yellow, "not read:"), logline.Clean(text))
@@ -238,7 +241,7 @@ func (p *Printer) Graph(g *forecast.Graph) {
 		i := g.Images[branch.Image]
 		digest, state := "", i.State()
 		if len(i.ImageStreamTags) > 0 && i.ImageStreamTags[0].Digest != "" {
-			digest = hex(i.ImageStreamTags[0].Digest)
+			digest = logline.Clean(hex(i.ImageStreamTags[0].Digest))
 		}
 		if branch.Again {
 			digest, state = "", "see above"
