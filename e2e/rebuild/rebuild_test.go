@@ -21,6 +21,7 @@ import (
 func TestImagesFollowTheirBases(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, "{max_concurrent: 50, rate: 1000}")
+	s.gate = s.newGatekeeper()
 	t.Run("each", func(t *testing.T) {
 		for name, test := range map[string]func(*site){
 			"a chain of three": chainOfThree, "a diamond": diamond, "two bases": twoBases, "a base that moves again": movesAgain,
@@ -132,33 +133,29 @@ func twoBases(s *site) {
 	both.says("content", "three\n")
 }
 
-// lasting is an instruction that takes as long as the base says, and keeps the base's content.
-const lasting = `RUN sleep "$(cat /seconds)" && cp /content /kept`
-
 // A base that moves during a rebuild leads to one more, and nothing is built twice; not even for a base that goes away and comes back.
 func movesAgain(s *site) {
-	restless := func(content, seconds string) map[string]string {
-		return map[string]string{"content": content + "\n", "seconds": seconds + "\n"}
-	}
-	first := s.PushBase(s.Reference("restless:1"), restless("one", "0"))
-	i := s.newImage("follower", "FROM "+s.Reference("restless:1"), lasting)
+	first := s.PushBase(s.Reference("restless:1"), s.gate.base("one", ""))
+	i := s.newImage("follower", "FROM "+s.Reference("restless:1"), gated)
 	s.build(i)
 	s.watched("restless", first)
 
-	second := s.move("restless", restless("two", "15"))
+	second := s.move("restless", s.gate.base("two", "restless-two"))
 	running := s.during(i, 1)
-	third := s.move("restless", restless("three", "0"))
+	third := s.move("restless", s.gate.base("three", ""))
 	s.stillRuns(running)
+	s.open("restless-two", "rebuild")
 	s.settled(i)
 	runs := s.expect(i, 2)
 	i.caused(runs[0], cause{base: s.stream("restless") + ":1", from: first, to: second})
 	i.rebuilt(runs[1], cause{base: s.stream("restless") + ":1", from: second, to: third}, "3")
 	i.says("kept", "three\n")
 
-	fourth := s.move("restless", restless("four", "15"))
+	fourth := s.move("restless", s.gate.base("four", "restless-four"))
 	running = s.during(i, 3)
-	s.move("restless", restless("three", "0"))
+	s.move("restless", s.gate.base("three", ""))
 	s.stillRuns(running)
+	s.open("restless-four", "rebuild")
 	s.settled(i)
 	runs = s.expect(i, 4)
 	i.caused(runs[2], cause{base: s.stream("restless") + ":1", from: third, to: fourth})
@@ -166,9 +163,9 @@ func movesAgain(s *site) {
 	i.says("kept", "three\n")
 
 	i.pause("true")
-	s.move("restless", restless("five", "0"))
+	s.move("restless", s.gate.base("five", ""))
 	s.judged(i, rebuild.Paused)
-	s.move("restless", restless("three", "0"))
+	s.move("restless", s.gate.base("three", ""))
 	i.pause("false")
 	s.settled(i)
 }
@@ -277,28 +274,28 @@ func (s *site) lastBuild(i *image, run string, outcome buildconfig.Outcome) func
 
 // What users start by hand while a rebuild runs fails or waits, as they want, and a rebuild waits for a user's build.
 func usersBuilds(s *site) {
-	busy := func(content, seconds string) map[string]string {
-		return map[string]string{"content": content + "\n", "seconds": seconds + "\n"}
-	}
-	first := s.PushBase(s.Reference("busy:1"), busy("one", "0"))
-	i := s.newImage("shared", "FROM "+s.Reference("busy:1"), lasting)
+	first := s.PushBase(s.Reference("busy:1"), s.gate.base("one", ""))
+	i := s.newImage("shared", "FROM "+s.Reference("busy:1"), gated)
 	s.build(i)
 	s.watched("busy", first)
 
-	second := s.move("busy", busy("two", "15"))
+	second := s.move("busy", s.gate.base("two", "busy-two"))
 	automatic := s.during(i, 1)
 	refused, waiting := s.byHand(i, "fail", "7.1"), s.byHand(i, "wait", "7.2")
 	s.Failed(refused)
+	s.Queued(waiting)
 	want := "Build " + automatic + " for " + i.config + " in state "
 	if fault := s.Fault(refused); fault.Stage != "lock" || !strings.Contains(fault.Message, want) || !strings.Contains(fault.Message, "can't proceed.") {
 		s.T.Errorf("the user is told %+v, want %s", fault, want)
 	}
+	s.open("busy-two", "rebuild")
 	s.Succeeded(automatic)
 
-	// It has the lock now, and a base that takes its time.
+	// The user's has the lock now.
 	s.Reached(waiting, "build")
-	third := s.move("busy", busy("three", "0"))
+	third := s.move("busy", s.gate.base("three", ""))
 	s.stillRuns(waiting)
+	s.open("busy-two", "user")
 	s.settled(i)
 	run := s.expect(i, 2)[1]
 	i.rebuilt(run, cause{base: s.stream("busy") + ":1", from: second, to: third}, "3")
@@ -319,7 +316,7 @@ func usersBuilds(s *site) {
 func (s *site) byHand(i *image, policy, release string, params ...string) string {
 	s.T.Helper()
 	args := []string{"--output", "name"}
-	for _, param := range append(params, "git-url="+i.repository.URL, "git-branch=main", "lock-policy="+policy, "release="+release) {
+	for _, param := range append(params, "git-url="+i.repository.URL, "git-branch=main", "lock-policy="+policy, "release="+release, "build-arg=WHO=user") {
 		args = append(args, "--param", param)
 	}
 	return strings.TrimSpace(s.TknStart(args...))

@@ -31,6 +31,7 @@ type site struct {
 	*testsite.Site
 	clients  situation.Clients
 	expected *expected
+	gate     *gatekeeper
 }
 
 // expected is how many rebuilds each build config has had when all is over.
