@@ -135,9 +135,8 @@ func (s *site) plan(ctx context.Context) map[string]rebuild.Item {
 	s.T.Helper()
 	now, err := situation.List(ctx, s.clients, s.Name)
 	s.Must(err)
-	now.State.Postponed = map[string]bool{}
 	items := map[string]rebuild.Item{}
-	for _, item := range now.Plan(now.State).Items {
+	for _, item := range now.Plan(0, nil, map[string]bool{}).Items {
 		items[item.Config] = item
 	}
 	return items
