@@ -38,7 +38,6 @@ var unset = map[string]string{
 	"results-limit":       "a step that shares its pod with many is told by the layout of the pod",
 	"termination-message": "the message of a step is Tekton's own: it carries the results",
 	"storage-driver":      "the best that works on the node is found by trying",
-	"publish":             "the step publish-release of push is what this is for",
 	"lock-dir":            "locks are in the cluster",
 	"buildconfig-dir":     "build configs are in the cluster",
 	"imagestream-dir":     "ImageStreams are in the cluster",
@@ -167,7 +166,7 @@ func (c comparison) arguments() {
 		case isBound:
 		case value == "$(params."+name+")":
 			c.param(f)
-		case name != "publish" || c.step.Name != "publish-release":
+		default:
 			c.Errorf("step %s: -%s is %q, want the param of the same name", c.step.Name, name, value)
 		}
 	}

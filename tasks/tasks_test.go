@@ -189,7 +189,7 @@ func TestMounts(t *testing.T) {
 func TestSecretsGoWhereTheyAreNeeded(t *testing.T) {
 	want := map[string][]string{
 		"clone": {"git-secret"}, "detect-base": {"registry-secret"}, "prepare": {"git-secret"}, "build": {"registry-secret"},
-		"publish-release": {"git-secret"}, "push": {"registry-secret"}, "sync": {"pulp-secret", "registry-secret"}, "import": {"registry-secret"},
+		"push": {"git-secret", "registry-secret"}, "sync": {"pulp-secret", "registry-secret"}, "import": {"registry-secret"},
 	}
 	eachTask(t, func(t *testing.T, _ string, task *pipelinev1.Task) {
 		for _, s := range task.Spec.Steps {

@@ -12,6 +12,7 @@ import (
 	"github.com/osbs-tekton/osbs/pkg/buildconfig/filestore"
 	"github.com/osbs-tekton/osbs/pkg/cluster"
 	"github.com/osbs-tekton/osbs/pkg/failure"
+	"github.com/osbs-tekton/osbs/pkg/imageimport"
 	"github.com/osbs-tekton/osbs/pkg/lock"
 	"github.com/osbs-tekton/osbs/pkg/step"
 )
@@ -51,6 +52,7 @@ func flags(f *step.FlagSet) step.Run {
 	f.IntVar(&o.Holder.PID, "holder-pid", os.Getppid(), "process that lives as long as the build if there is no cluster; by default the parent process")
 	f.DurationVar(&o.Timeout, "lock-timeout", 0, "how long to wait at most; 0 means no limit")
 	f.BoolVar(&o.Autorebuild, "is-autorebuild", false, "an ImageStream change started the build, not a user")
+	f.StringVar(&o.Reason, "reason", "", "kind of the first reason for an autorebuild, from its event: BaseMoved, or Requested by a person")
 	f.BoolVar(&o.Scratch, "scratch", false, "a scratch build: the build config stays as it is")
 	f.BoolVar(&o.Isolated, "isolated", false, "an isolated build: the build config stays as it is")
 	parameters(f, &o.Parameters)
@@ -128,6 +130,7 @@ func (s settings) open(ctx context.Context, o *lock.Options) error {
 	}
 	leases := lock.NewLease(client, o.Env)
 	o.Locker, o.BuildConfigs, o.Holder.PID = leases, clusterstore.New(client), 0
+	o.Streams, o.Namespace = imageimport.NewCluster(client), client.Namespace()
 	if err := leases.Admit(ctx, o.Holder); err != nil {
 		return err
 	}

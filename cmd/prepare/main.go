@@ -1,5 +1,5 @@
 // Command prepare is the stage between lock and build: it checks what must be true before a build, and bumps the release for an
-// autorebuild. With -publish it is the step after the build that pushes the bump.
+// autorebuild. The push stage brings the bump onto the branch.
 package main
 
 import (
@@ -28,7 +28,6 @@ func main() {
 
 func flags(f *step.FlagSet) step.Run {
 	o := prepare.Options{Home: os.Getenv("HOME"), AgentSocket: os.Getenv("SSH_AUTH_SOCK")}
-	publish := f.Bool("publish", false, "push the release bump that an earlier run made, and do nothing else")
 	f.BoolVar(&o.Autorebuild, "is-autorebuild", false, "an ImageStream change started the build, not a user")
 	f.StringVar(&o.GitURL, "git-url", "", "URL for the push; that of the clone stage if empty")
 	f.StringVar(&o.GitCommit, "git-commit", "", "commit that the branch must be at; any if empty")
@@ -46,11 +45,7 @@ func flags(f *step.FlagSet) step.Run {
 	f.StringVar(&o.CommitterEmail, "committer-email", "osbs@localhost", "email address in the bump commit")
 	return func(ctx context.Context, env step.Env, out *step.Results) error {
 		o.Env, o.Workspace, o.BuildArgs, o.GitSecretDir = env, f.Workspace(), *buildArgs, env.MountedSecret(o.GitSecretDir)
-		stage := prepare.Run
-		if *publish {
-			stage = prepare.Publish
-		}
-		record, err := stage(ctx, o)
+		record, err := prepare.Run(ctx, o)
 		if err != nil {
 			return err
 		}

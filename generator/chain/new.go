@@ -124,14 +124,15 @@ func NotSkipped() *yaml.Node {
 // results are those of the Pipeline, of the stages that there are. Tekton Chains knows the first four by their names.
 func results(c *Chain) []Result {
 	all := []Result{
-		{"IMAGE_URL", "the image in the first registry, with its primary tag", "push", "image-url"},
-		{"IMAGE_DIGEST", "the digest that the registries have", "push", "image-digest"},
+		{"IMAGE_URL", "the image in the first registry, with its primary tag; empty if nothing was pushed", "push", "image-url"},
+		{"IMAGE_DIGEST", "the digest that the registries have; empty if nothing was pushed", "push", "image-digest"},
 		{"CHAINS-GIT_URL", "the git URL, without credentials", "clone", "url"},
 		{"CHAINS-GIT_COMMIT", "the commit that was built", prepare, "commit"},
 		{"BASE_IMAGES", "JSON list of the bases, each with reference, digest and imageStreamTag", detectBase, "base-images"},
 		{"BUILD_CONFIG", "the name of the build config", lock, "build-config"},
 		{"STATE", "build, or skipped if the repository wants no autorebuild", prepare, "state"},
 		{"TAGS", "the tags that were set, separated by commas, unique first", "push", "tags"},
+		{"UNCHANGED", "true if an autorebuild made the content of the image before it, so that nothing was pushed and no tag moved", "push", "unchanged"},
 	}
 	return slices.DeleteFunc(all, func(r Result) bool { return c.Link(r.Link) == nil })
 }

@@ -249,6 +249,9 @@ type Autorebuild struct {
 	WatchNamespaces List `json:"watch_namespaces,omitempty"`
 	// ScheduledImports says whether a base that has no ImageStream gets one that OpenShift imports regularly.
 	ScheduledImports *bool `json:"scheduled_imports,omitempty"`
+	// EarlyCutoff says whether an autorebuild ends without pushing anything when its image has the content of the one before it, so that
+	// what is built on it is not rebuilt either.
+	EarlyCutoff *bool `json:"early_cutoff,omitempty"`
 	// Image replaces the watcher's image.
 	Image string `json:"image,omitempty"`
 	// Resources are the compute resources of the watcher.

@@ -172,6 +172,7 @@ var rulesByKind = map[string]rule{
 	"autorebuild.rate":               {least: 1, most: 10_000},
 	"autorebuild.watch_namespaces[]": namespaceName,
 	"autorebuild.scheduled_imports":  {unset: true},
+	"autorebuild.early_cutoff":       {unset: true},
 	"autorebuild.image":              image,
 }
 

@@ -41,6 +41,7 @@ func order() []known {
 		{"user", ""},
 		{"is-autorebuild", ""},
 		{"git-last-commit", ""},
+		{"reason", ""},
 		{"base-digest", ""},
 	}
 }

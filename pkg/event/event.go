@@ -112,7 +112,7 @@ func array[T any](list []T) string {
 func FormatDigests(digests map[string]string) string {
 	pairs := make([]string, 0, len(digests))
 	for _, tag := range slices.Sorted(maps.Keys(digests)) {
-		pairs = append(pairs, withoutNamespace(tag)+"="+digests[tag])
+		pairs = append(pairs, rebuild.WithoutNamespace(tag)+"="+digests[tag])
 	}
 	return strings.Join(pairs, ",")
 }
@@ -125,7 +125,7 @@ func ParseDigests(text string, tags []string) map[string]string {
 	}
 	full := map[string]string{}
 	for _, tag := range tags {
-		full[withoutNamespace(tag)] = tag
+		full[rebuild.WithoutNamespace(tag)] = tag
 	}
 	out := map[string]string{}
 	for pair := range strings.SplitSeq(text, ",") {
@@ -137,5 +137,3 @@ func ParseDigests(text string, tags []string) map[string]string {
 	}
 	return out
 }
-
-func withoutNamespace(tag string) string { return tag[strings.LastIndexByte(tag, '/')+1:] }

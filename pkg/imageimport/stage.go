@@ -52,13 +52,53 @@ func Run(ctx context.Context, o Options) (workspace.Import, error) {
 	if record.ImageStream, err = o.stream(push); err != nil {
 		return record, err
 	}
-	if record.Tags, err = o.publish(ctx, push, record.ImageStream); err != nil {
+	if record.Unchanged, err = o.stays(ctx, push, record.ImageStream); err != nil {
+		return record, err
+	}
+	if !record.Unchanged {
+		record.Tags, err = o.publish(ctx, push, record.ImageStream)
+	} else {
+		record.Tags = unmoved(push)
+	}
+	if err != nil {
 		return record, err
 	}
 	if err := o.tell(ctx, record); err != nil {
 		return record, err
 	}
 	return record, workspace.Write(o.Workspace, record)
+}
+
+// stays says that an autorebuild has changed nothing, and that the stream has the image that stays. If it does not, because an earlier
+// build ended between its tags and its import, that is made good: what is built on the image waits for it.
+func (o Options) stays(ctx context.Context, push workspace.Push, stream string) (bool, error) {
+	if !push.Unchanged {
+		return false, nil
+	}
+	now, err := o.Streams.Get(ctx, stream)
+	if failure.KindOf(err) == failure.NotFound {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	for _, tag := range push.Images[0].Floating {
+		if Current(now, tag) != push.Digest {
+			o.Log.Info("the image has not changed, but the ImageStream lacks it", "imagestream", stream, "tag", tag, "digest", push.Digest)
+			return false, nil
+		}
+	}
+	o.Log.Info("nothing to import: the image has not changed", "imagestream", stream, "digest", push.Digest)
+	return true, nil
+}
+
+// unmoved are the tags of an image that stays.
+func unmoved(push workspace.Push) []workspace.ImportedTag {
+	out := make([]workspace.ImportedTag, 0, len(push.Images[0].Floating))
+	for _, tag := range push.Images[0].Floating {
+		out = append(out, workspace.ImportedTag{Tag: tag, OldDigest: push.Digest, Digest: push.Digest})
+	}
+	return out
 }
 
 // isSkipped says whether prepare ended the build. A workspace without prepare's record was built without that stage.
@@ -159,8 +199,12 @@ func (o Options) tell(ctx context.Context, record workspace.Import) error {
 				}
 			}
 		}
+		outcome := buildconfig.Succeeded
+		if record.Unchanged {
+			outcome = buildconfig.Unchanged
+		}
 		bc.LastBuild = &buildconfig.LastBuild{
-			Name: lock.Holder, Outcome: buildconfig.Succeeded, Autorebuild: o.Autorebuild, Ended: time.Now().UTC().Truncate(time.Second),
+			Name: lock.Holder, Outcome: outcome, Autorebuild: o.Autorebuild, Ended: time.Now().UTC().Truncate(time.Second),
 		}
 		return nil
 	})

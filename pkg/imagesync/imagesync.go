@@ -55,7 +55,7 @@ type Options struct {
 }
 
 // Run syncs the image of the push record into every target and writes the sync record. The first target that fails ends it; those
-// before it stay synced. Without targets, and if the prepare stage skipped the build, it does nothing.
+// before it stay synced. Without targets, if the prepare stage skipped the build, and if the image has not changed, it does nothing.
 func Run(ctx context.Context, o Options) (workspace.Sync, error) {
 	o.Env = o.WithDefaults()
 	if prepared, err := workspace.Read[workspace.Prepare](o.Workspace); err == nil && prepared.State == workspace.StateSkipped {
@@ -63,9 +63,13 @@ func Run(ctx context.Context, o Options) (workspace.Sync, error) {
 	}
 	record := workspace.Sync{Targets: []workspace.SyncedTarget{}}
 	if len(o.Targets) > 0 {
-		image, err := o.image()
+		image, unchanged, err := o.image()
 		if err != nil {
 			return workspace.Sync{}, err
+		}
+		if unchanged {
+			o.Log.Info("nothing to sync: the image has not changed", "digest", image.Digest)
+			return record, workspace.Write(o.Workspace, record)
 		}
 		for _, target := range o.Targets {
 			synced, err := target.Sync(ctx, image)
@@ -79,26 +83,30 @@ func Run(ctx context.Context, o Options) (workspace.Sync, error) {
 	return record, workspace.Write(o.Workspace, record)
 }
 
-// image describes what push has pushed into the first registry. Its blobs are read from the workspace, as far as they are there.
-func (o Options) image() (Image, error) {
+// image describes what push has pushed into the first registry, and says whether it has changed. Its blobs are read from the workspace,
+// as far as they are there.
+func (o Options) image() (image Image, unchanged bool, err error) {
 	pushed, err := workspace.Read[workspace.Push](o.Workspace)
 	if err != nil {
-		return Image{}, err
+		return Image{}, false, err
 	}
 	if len(pushed.Images) == 0 {
-		return Image{}, failure.New(failure.InvalidInput, "the push record names no image")
+		return Image{}, false, failure.New(failure.InvalidInput, "the push record names no image")
 	}
 	first := pushed.Images[0]
 	repo, err := o.Registry.ParseRepository(first.Repository)
 	if err != nil {
-		return Image{}, err
+		return Image{}, false, err
 	}
-	image := Image{Env: o.Env, Name: repo.RepositoryStr(), Repository: first.Repository, Digest: pushed.Digest, Tags: []string{first.Unique},
+	if pushed.Unchanged {
+		return Image{Repository: first.Repository, Digest: pushed.Digest}, true, nil
+	}
+	image = Image{Env: o.Env, Name: repo.RepositoryStr(), Repository: first.Repository, Digest: pushed.Digest, Tags: []string{first.Unique},
 		Source: o.source(repo)}
 	if first.Primary != "" {
 		image.Tags = append(image.Tags, first.Primary)
 	}
-	return image, checkTags(image)
+	return image, false, checkTags(image)
 }
 
 func checkTags(image Image) error {

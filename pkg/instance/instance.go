@@ -71,6 +71,6 @@ func Local(conf *osbsconf.Config) (local.Config, error) {
 		},
 		StorageDriver: conf.StorageDriver, NoLayerCache: !conf.LayerCache, Format: conf.Format, Compression: conf.Compression,
 		BuildSecrets: conf.BuildSecret, LockPolicy: policy, LockTimeout: conf.LockTimeout,
-		RepoConfig: conf.RepoConfig, BumpRelease: conf.BumpRelease,
+		RepoConfig: conf.RepoConfig, BumpRelease: conf.BumpRelease, NoEarlyCutoff: !conf.EarlyCutoff,
 	}, nil
 }

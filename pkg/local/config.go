@@ -69,6 +69,8 @@ type Config struct {
 	RepoConfig string
 	// BumpRelease is after-build (if empty), before-build or never.
 	BumpRelease string
+	// NoEarlyCutoff pushes the image of an autorebuild also when it has the content of the one before it.
+	NoEarlyCutoff bool
 	// Jobs is how many layers are pushed at once; 0 means the stage's default.
 	Jobs int
 	// Parallel is how many builds run at once; 0 means one for each processor.

@@ -188,7 +188,7 @@ func attributeTags(tags map[string]rebuild.Tag, rec record) {
 
 // plannedBuild is what the planner must know of a build; of most it is nothing.
 func (i *Instance) plannedBuild(rec record, bc *buildconfig.BuildConfig) (rebuild.Build, bool) {
-	b := rebuild.Build{Config: rec.BuildConfig, Name: rec.Name, Digests: rec.digests()}
+	b := rebuild.Build{Config: rec.BuildConfig, Name: rec.Name, Digests: rec.digests(), Created: rec.Created}
 	if rec.Request.Scratch || rec.Request.Isolated {
 		return b, false
 	}

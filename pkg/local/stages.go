@@ -16,6 +16,7 @@ import (
 	"github.com/osbs-tekton/osbs/pkg/prepare"
 	"github.com/osbs-tekton/osbs/pkg/progress"
 	"github.com/osbs-tekton/osbs/pkg/push"
+	"github.com/osbs-tekton/osbs/pkg/rebuild"
 	"github.com/osbs-tekton/osbs/pkg/workspace"
 )
 
@@ -105,6 +106,7 @@ func (r *run) lock(ctx context.Context) (outcome, error) {
 		Env: r.env, Workspace: r.workspace, Locker: r.locks, BuildConfigs: r.configs, BuildConfig: rec.BuildConfig,
 		Holder: r.holder, Policy: policy, Timeout: timeout, Created: rec.Created, Autorebuild: r.auto,
 		Scratch: r.request.Scratch, Isolated: r.request.Isolated, Parameters: r.parameters(r.request), BaseDigests: r.pinned,
+		Reason: firstReason(rec.Reasons), Streams: imageimport.NewFile(r.dir.imageStreams(), r.client),
 	})
 	if err != nil {
 		return outcome{}, err
@@ -121,6 +123,14 @@ func (r *run) lock(ctx context.Context) (outcome, error) {
 		note = fmt.Sprintf("waited %.0f s", held.Waited)
 	}
 	return outcome{note: note, record: func(rec *record) { rec.State = osbs.Running }}, nil
+}
+
+// firstReason is its kind, as the event of an autorebuild on a cluster says it.
+func firstReason(reasons []rebuild.Reason) string {
+	if len(reasons) == 0 {
+		return ""
+	}
+	return string(reasons[0].Kind)
 }
 
 func (r *run) prepare(ctx context.Context) (outcome, error) {
@@ -174,18 +184,27 @@ func (r *run) build(ctx context.Context) (outcome, error) {
 }
 
 func (r *run) push(ctx context.Context) (outcome, error) {
-	prepared, err := prepare.Publish(ctx, r.prepareOptions())
-	if err != nil {
-		return outcome{}, err
-	}
+	var bump *workspace.Bump
 	pushed, err := push.Run(ctx, push.Options{
 		Env: r.env, Workspace: r.workspace, Registry: r.client, Registries: r.targets, Target: r.request.Target,
 		Scratch: r.request.Scratch, Isolated: r.request.Isolated, Jobs: r.conf.Jobs, Now: r.conf.Now,
+		Autorebuild: r.auto, EarlyCutoff: !r.conf.NoEarlyCutoff,
+		Publish: func(ctx context.Context) error {
+			prepared, err := prepare.Publish(ctx, r.prepareOptions())
+			bump = prepared.Bump
+			return err
+		},
 	})
 	if err != nil {
 		return outcome{}, err
 	}
-	return outcome{note: pushNote(pushed), record: func(rec *record) { rec.Push, rec.Bump = &pushed, prepared.Bump }}, nil
+	if pushed.Unchanged { // what was built, and the bump, go with the workspace; the image is the one that stays
+		cloned, err := workspace.Read[workspace.Clone](r.workspace)
+		return outcome{note: "unchanged: " + workspace.Short(pushed.Digest) + " has the same content and stays", record: func(rec *record) {
+			rec.Push, rec.Bump, rec.Digest, rec.Commit = &pushed, nil, pushed.Digest, cloned.Commit
+		}}, err
+	}
+	return outcome{note: pushNote(pushed), record: func(rec *record) { rec.Push, rec.Bump = &pushed, bump }}, nil
 }
 
 func pushNote(p workspace.Push) string {
@@ -238,6 +257,9 @@ func (r *run) importImage(ctx context.Context) (outcome, error) {
 	}
 	if imported.ImageStream == "" {
 		return outcome{note: "scratch and isolated builds import nothing", skipped: true}, nil
+	}
+	if imported.Unchanged {
+		return outcome{note: "the image has not changed", skipped: true, record: func(rec *record) { rec.Import = &imported }}, nil
 	}
 	tags := make([]string, 0, len(imported.Tags))
 	for _, t := range imported.Tags {

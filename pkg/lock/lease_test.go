@@ -92,7 +92,7 @@ func acquire(t *testing.T, l *Lease, r Request) {
 
 func failing(r Request) Request { r.Policy = Fail; return r }
 
-func rebuild(r Request) Request { r.Autorebuild = true; return r }
+func automatic(r Request) Request { r.Autorebuild = true; return r }
 
 func TestLeaseUnderFail(t *testing.T) {
 	t.Parallel()
@@ -551,7 +551,7 @@ func TestLeaseSupersedes(t *testing.T) {
 	acquire(t, l, c.running(t, "user", 0))
 	results := make(chan error, 2)
 	for i, name := range []string{"older", "newer"} {
-		r, own := rebuild(c.running(t, name, 1+i)), c.locker(t)
+		r, own := automatic(c.running(t, name, 1+i)), c.locker(t)
 		go func() { results <- own.Acquire(t.Context(), "app", r) }()
 		c.waits(t, l, name)
 	}

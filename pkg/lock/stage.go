@@ -31,13 +31,19 @@ type Options struct {
 	Isolated    bool
 	// Parameters are kept in the build config for autorebuilds.
 	Parameters buildconfig.Parameters
+	// Reason is the kind of the first reason for an autorebuild, as its event says it.
+	Reason string
+	// Streams, if not nil, are the ImageStreams of the bases, of Namespace: an autorebuild from digests that they have no more is skipped.
+	Streams   Streams
+	Namespace string
 	// BaseDigests are those that an event carried, as detect-base was given them: by reference, resolved reference or ImageStreamTag.
 	BaseDigests map[string]string
 }
 
 // Run takes the lock of the build config and then writes what an autorebuild needs into the build config: git, parameters, triggers.
 // Scratch and isolated builds leave the build config as it is and create none, so that they neither start nor stop autorebuilds.
-// After an error the lock is not held. Neither is it when the record says that the build is skipped, since a newer one took its place.
+// After an error the lock is not held. Neither is it when the record says that the build is skipped, since a newer one took its place, or
+// its bases have moved on.
 func Run(ctx context.Context, o Options) (workspace.Lock, error) {
 	o.Env = o.WithDefaults()
 	clone, err := workspace.Read[workspace.Clone](o.Workspace)
@@ -56,6 +62,9 @@ func Run(ctx context.Context, o Options) (workspace.Lock, error) {
 	}
 	began := time.Now()
 	err = o.acquire(ctx)
+	if err == nil {
+		err = o.stillDue(ctx)
+	}
 	record := workspace.Lock{
 		BuildConfig: o.BuildConfig, Holder: o.Holder.Build, HolderUID: o.Holder.UID, Created: o.Created.UTC(), Waited: time.Since(began).Seconds(),
 	}
@@ -72,6 +81,18 @@ func Run(ctx context.Context, o Options) (workspace.Lock, error) {
 		return workspace.Lock{}, err
 	}
 	return record, nil
+}
+
+// stillDue frees the lock, and is failure.Skipped, when there is nothing to do any more.
+func (o Options) stillDue(ctx context.Context) error {
+	why, err := o.outdated(ctx)
+	if err == nil && why != "" {
+		err = failure.New(failure.Skipped, "this rebuild is outdated: %s", why)
+	}
+	if err != nil {
+		o.release(ctx)
+	}
+	return err
 }
 
 func (o Options) acquire(ctx context.Context) error {

@@ -84,6 +84,7 @@ type Config struct {
 
 	RepoConfig  string
 	BumpRelease string
+	EarlyCutoff bool
 	LockPolicy  string
 	LockTimeout time.Duration
 	LayerCache  bool
@@ -117,5 +118,5 @@ func (c *Config) Secrets() []string {
 
 // defaults are the settings when nobody says anything else.
 func defaults() Config {
-	return Config{VerifySSL: true, LayerCache: true, Pipeline: "osbs"}
+	return Config{VerifySSL: true, LayerCache: true, EarlyCutoff: true, Pipeline: "osbs"}
 }

@@ -100,6 +100,7 @@ func keys() []key {
 
 		{name: "repo_config", set: text(func(c *Config) *string { return &c.RepoConfig })},
 		{name: "bump_release", set: choice(func(c *Config) *string { return &c.BumpRelease }, "after-build", "before-build", "never")},
+		{name: "early_cutoff", set: boolean(func(c *Config) *bool { return &c.EarlyCutoff })},
 		{name: "lock_policy", set: choice(func(c *Config) *string { return &c.LockPolicy }, "fail", "wait")},
 		{name: "lock_timeout", set: duration(func(c *Config) *time.Duration { return &c.LockTimeout })},
 		{name: "layer_cache", set: boolean(func(c *Config) *bool { return &c.LayerCache })},

@@ -39,7 +39,7 @@ func TestWithoutFile(t *testing.T) {
 	if err != nil || len(warnings) > 0 {
 		t.Fatal(err, warnings)
 	}
-	if diff := cmp.Diff(&Config{Instance: Local, VerifySSL: true, Pipeline: "osbs", LayerCache: true}, got); diff != "" {
+	if diff := cmp.Diff(&Config{Instance: Local, VerifySSL: true, Pipeline: "osbs", LayerCache: true, EarlyCutoff: true}, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
@@ -99,6 +99,7 @@ archive_dir = /mnt/nfs
 archive_format = oci
 repo_config = .osbs
 bump_release = before-build
+early_cutoff = no
 lock_policy = wait
 lock_timeout = 15m
 layer_cache = no

@@ -169,8 +169,8 @@ type made struct {
 	time time.Time
 }
 
-// commit makes a commit. Its time is a second after the latest of its parents', not the time of day: the same change to the same
-// commit is the same commit, whenever and however often it is made.
+// commit makes a commit. Its time is that of the latest of its parents, not the time of day: the same change to the same commit is the
+// same commit, whenever and however often it is made; and files in layers have the commit's time, which a bump is no reason to change.
 func (r *repository) commit(c change) (made, error) {
 	var latest time.Time
 	var tree git.Hash
@@ -197,7 +197,7 @@ func (r *repository) commit(c change) (made, error) {
 	if tree, err = r.replace(tree, strings.Split(name, "/"), blob); err != nil {
 		return made{}, err
 	}
-	when := latest.Add(time.Second)
+	when := latest
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "tree %s\n", tree)
 	for _, parent := range c.parents {

@@ -33,6 +33,13 @@ type Options struct {
 	Target string
 	// Scratch and Isolated decide which tags there are, see package tags.
 	Scratch, Isolated bool
+	// Autorebuild says that an ImageStream change started the build, not a user.
+	Autorebuild bool
+	// EarlyCutoff lets an autorebuild whose image has the content of the one before it end there: nothing is pushed, and no tag moved.
+	EarlyCutoff bool
+	// Publish, if not nil, is called when it is certain that the image is to be pushed, before anything is: it brings the bump of the
+	// release onto the branch.
+	Publish func(context.Context) error
 	// Jobs is how many blobs are sent at once; 0 means transfer.DefaultJobs.
 	Jobs int
 	// Now and Rand make the unique tag. By default the build that the lock stage has recorded does, or else time.Now and crypto/rand.Reader.
@@ -42,7 +49,8 @@ type Options struct {
 
 // Run pushes the image that the build stage has left, or another engine in its place, and writes the push record. The images of several
 // platforms are pushed with the index that joins them, which is what the tags then mean. Nothing is tagged before all blobs are in all registries; no
-// primary tag is set before the unique tags are. If the prepare stage skipped the build, it does nothing.
+// primary tag is set before the unique tags are. If the prepare stage skipped the build, it does nothing. If an autorebuild has changed
+// nothing (see Options.EarlyCutoff), the record says so, and has the digest of the image that stays.
 //
 // A primary tag that exists already is failure.Conflict, unless it is this build's own, set by an earlier attempt. What a registry
 // has under a tag other than what was pushed is failure.Untrusted.
@@ -145,6 +153,14 @@ func (p *pusher) run(ctx context.Context) (workspace.Push, error) {
 	if err != nil {
 		return workspace.Push{}, err
 	}
+	if same, err := p.unchanged(ctx, dests); err != nil || same != nil {
+		return p.keep(same, err)
+	}
+	if p.Publish != nil {
+		if err := p.Publish(ctx); err != nil {
+			return workspace.Push{}, err
+		}
+	}
 	if p.identified {
 		if err := p.recognise(ctx, dests); err != nil {
 			return workspace.Push{}, err
@@ -171,6 +187,15 @@ func (p *pusher) run(ctx context.Context) (workspace.Push, error) {
 		}
 	}
 	return p.record(dests), nil
+}
+
+// keep leaves the image before this one as it is.
+func (p *pusher) keep(same *workspace.Push, err error) (workspace.Push, error) {
+	if err != nil {
+		return workspace.Push{}, fmt.Errorf("comparing the image with the one before it: %w", err)
+	}
+	p.Log.Info("unchanged: the image has the content of the one before it, which stays; nothing is pushed", "image", same.Images[0].Repository, "digest", same.Digest)
+	return *same, nil
 }
 
 // open authenticates at every registry, so that a wrong password is known before anything is sent.

@@ -101,6 +101,8 @@ const (
 	BaseMoved Kind = "BaseMoved"
 	// BaseRebuilt: a build config that produces the tag is about to be rebuilt, or runs, so the tag is about to move.
 	BaseRebuilt Kind = "BaseRebuilt"
+	// Requested: a person asked for it, whatever the bases are.
+	Requested Kind = "Requested"
 )
 
 // Reason is one reason to rebuild.

@@ -133,6 +133,9 @@ func Image(b osbs.Build) string {
 		return ""
 	}
 	image := b.Push.Images[0]
+	if b.Push.Unchanged { // the image of an earlier build
+		return image.Repository + "@" + workspace.Short(b.Push.Digest)
+	}
 	if image.Primary != "" {
 		return image.Repository + ":" + image.Primary
 	}
@@ -286,6 +289,10 @@ func (p *Printer) tags(b osbs.Build) {
 	if b.Push == nil {
 		return
 	}
+	if b.Push.Unchanged {
+		p.field("", "image", "unchanged: the image before it has the same content and stays")
+		return
+	}
 	for _, image := range b.Push.Images {
 		tags := make([]string, 0, 2+len(image.Floating))
 		if image.Primary != "" {
@@ -301,6 +308,9 @@ func (p *Printer) tags(b osbs.Build) {
 }
 
 func (p *Printer) imported(i workspace.Import) {
+	if i.Unchanged {
+		return
+	}
 	for _, t := range i.Tags {
 		what := "new"
 		switch t.OldDigest {

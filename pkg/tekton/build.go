@@ -41,6 +41,7 @@ const (
 	resultCommit      = "CHAINS-GIT_COMMIT"
 	resultBases       = "BASE_IMAGES"
 	resultTags        = "TAGS"
+	resultUnchanged   = "UNCHANGED"
 	resultBuildConfig = "BUILD_CONFIG"
 )
 
@@ -209,6 +210,12 @@ func setResults(b *osbs.Build, run *v1.PipelineRun, tasks []v1.TaskRun) {
 	_ = json.Unmarshal([]byte(cmp.Or(results[resultBases], stageResult(tasks, "detect-base", "base-images"))), &b.Bases)
 	b.Push = pushOf(cmp.Or(results[resultURL], stageResult(tasks, "push", "image-url")), b.Digest, cmp.Or(results[resultTags], stageResult(tasks, "push", "tags")))
 	b.Import = importOf(stageResult(tasks, "import", "image-stream"), stageResult(tasks, "import", "tags"), b.Digest)
+	if cmp.Or(results[resultUnchanged], stageResult(tasks, "push", "unchanged")) == "true" {
+		b.Push = &workspace.Push{Unchanged: true}
+		if b.Import != nil {
+			b.Import = &workspace.Import{ImageStream: b.Import.ImageStream, Unchanged: true}
+		}
+	}
 }
 
 // stageResult is a result of a stage's step, wherever the layout has put the stage.

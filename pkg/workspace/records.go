@@ -133,8 +133,8 @@ type Lock struct {
 	Created   time.Time `json:"created,omitzero"`
 	// Waited is how long the build waited for its turn, in seconds.
 	Waited float64 `json:"waitedSeconds"`
-	// State is empty when the build holds the lock. It is StateSkipped when the build was superseded while it waited: it holds nothing,
-	// and prepare ends it as skipped, with Reason.
+	// State is empty when the build holds the lock. It is StateSkipped when the build was superseded while it waited, or is outdated: it
+	// holds nothing, and prepare ends it as skipped, with Reason.
 	State  string `json:"state,omitempty"`
 	Reason string `json:"reason,omitempty"`
 }
@@ -204,6 +204,9 @@ type Layer struct {
 type Push struct {
 	// Digest as each registry reported it when read back.
 	Digest string `json:"digest"`
+	// Unchanged says that an autorebuild made an image with the content of the one before it: nothing was pushed, and Digest is that of
+	// the image that stays under the floating tags.
+	Unchanged bool `json:"unchanged,omitempty"`
 	// Images has one entry for each registry of registry_uri.
 	Images []PushedImage `json:"images"`
 }
@@ -212,7 +215,7 @@ type Push struct {
 type PushedImage struct {
 	// Repository is registry/name.
 	Repository string `json:"repository"`
-	// Unique is the tag that no other build has; Primary is version-release, empty for scratch builds.
+	// Unique is the tag that no other build has; Primary is version-release, empty for scratch builds. Both are empty if nothing was pushed.
 	Unique  string `json:"unique"`
 	Primary string `json:"primary,omitempty"`
 	// Floating tags are moved by the import stage, after everything else has succeeded.
@@ -247,6 +250,8 @@ type Import struct {
 	ImageStream string `json:"imageStream,omitempty"`
 	// Tags of the stream, each with the digest it had before and has now.
 	Tags []ImportedTag `json:"tags,omitempty"`
+	// Unchanged says that the stream has the image of an earlier build, and stays as it is.
+	Unchanged bool `json:"unchanged,omitempty"`
 }
 
 // ImportedTag is one tag of an ImageStream.
