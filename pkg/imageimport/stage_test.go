@@ -357,3 +357,43 @@ func TestStates(t *testing.T) {
 		}
 	}
 }
+
+// TestUnchanged: an autorebuild that has changed nothing leaves the stream alone and is known to the build config. A stream that lacks the
+// image that stays gets it.
+func TestUnchanged(t *testing.T) {
+	t.Parallel()
+	p := newPushed(t)
+	if _, err := p.options.BuildConfigs.Create(t.Context(), &buildconfig.BuildConfig{Name: "app", Triggers: []buildconfig.Trigger{{ImageStreamTag: "base:latest"}}}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Run(t.Context(), p.options); err != nil {
+		t.Fatal(err)
+	}
+	push, err := workspace.Read[workspace.Push](p.options.Workspace)
+	if err != nil {
+		t.Fatal(err)
+	}
+	push.Unchanged = true
+	if err := workspace.Write(p.options.Workspace, push); err != nil {
+		t.Fatal(err)
+	}
+	version := get(t, p.options.Streams, "team-app").ResourceVersion
+	record, err := Run(t.Context(), p.options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !record.Unchanged || len(record.Tags) != 2 || record.Tags[0].OldDigest != p.digest || get(t, p.options.Streams, "team-app").ResourceVersion != version {
+		t.Errorf("record %+v", record)
+	}
+	bc, err := p.options.BuildConfigs.Get(t.Context(), "app")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if bc.LastBuild.Outcome != buildconfig.Unchanged || bc.Triggers[0].LastBuiltImage != "r/base@sha256:bb" || len(bc.Tags) != 2 {
+		t.Errorf("build config %+v, last build %+v", bc, bc.LastBuild)
+	}
+	p.options.Streams = NewFile(filepath.Join(t.TempDir(), "lost"), p.options.Registry)
+	if record, err = Run(t.Context(), p.options); err != nil || record.Unchanged || Current(get(t, p.options.Streams, "team-app"), "latest") != p.digest {
+		t.Errorf("record %+v, %v", record, err)
+	}
+}

@@ -16,10 +16,6 @@ import (
 	"github.com/osbs-tekton/osbs/pkg/situation"
 )
 
-// AnnotationLastAutorebuild is the newest autorebuild whose bases were written into the triggers of a build config: when its
-// PipelineRun was created, and its name. Without it a run would be recorded again when a later one has been removed.
-const AnnotationLastAutorebuild = "osbs.dev/last-autorebuild"
-
 // withRun returns the build config with what its newest run says of it, and whether that is news: which bases an autorebuild is made
 // from, from the moment at which its PipelineRun exists, and how a build ended that did not succeed. A build that succeeds says both
 // itself. So what was tried is known when the PipelineRun is gone, and is not tried again.
@@ -44,7 +40,7 @@ func withRun(stored *corev1.ConfigMap, run *situation.PipelineRun) (*corev1.Conf
 		return nil, false, err
 	}
 	if triggered {
-		changed.Annotations[AnnotationLastAutorebuild] = stamp(run)
+		changed.Annotations[situation.AnnotationLastAutorebuild] = stamp(run)
 	}
 	return changed, true, nil
 }
@@ -53,7 +49,7 @@ func withRun(stored *corev1.ConfigMap, run *situation.PipelineRun) (*corev1.Conf
 // said of its end stays.
 func unrecorded(stored *corev1.ConfigMap, bc *buildconfig.BuildConfig, run *situation.PipelineRun) (triggered, ended bool) {
 	f := run.Facts
-	triggered = f.Autorebuild && f.BaseDigest != "" && stored.Annotations[AnnotationLastAutorebuild] < stamp(run)
+	triggered = f.Autorebuild && f.BaseDigest != "" && stored.Annotations[situation.AnnotationLastAutorebuild] < stamp(run)
 	ended = (f.State == situation.Failed || f.State == situation.Skipped) && !f.Ended.IsZero()
 	if last := bc.LastBuild; last != nil && (last.Name == run.Name || last.Ended.After(f.Ended)) {
 		ended = false

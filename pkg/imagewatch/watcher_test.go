@@ -334,7 +334,7 @@ func TestRebuild(t *testing.T) {
 		if got := bc.Triggers[0]; got.LastTriggeredImage != "r.example.com/base@"+digestOf(2) || got.LastBuiltImage != "r.example.com/base@"+digestOf(1) {
 			t.Errorf("trigger %+v", got)
 		}
-		if !strings.HasSuffix(cm.Annotations[AnnotationLastAutorebuild], e.PipelineRunName) {
+		if !strings.HasSuffix(cm.Annotations[situation.AnnotationLastAutorebuild], e.PipelineRunName) {
 			t.Errorf("annotations %v", cm.Annotations)
 		}
 		r.finish(e, metav1.ConditionFalse, nil)

@@ -308,7 +308,7 @@ func (w *world) work() {
 	config := run.Facts.BuildConfig
 	switch {
 	case run.Facts.State != situation.Running:
-		if run.locked || run.Facts.Autorebuild && w.configs[config].Annotations[AnnotationLastAutorebuild] >= stamp(&run.PipelineRun) {
+		if run.locked || run.Facts.Autorebuild && w.configs[config].Annotations[situation.AnnotationLastAutorebuild] >= stamp(&run.PipelineRun) {
 			// An event that is repeated when its run has been pruned starts it again; no EventListener is that slow.
 			if w.now.Sub(run.Facts.Ended) > slowest && w.dispatch.pending[run.Name] == nil {
 				w.note("pruned %s", run.Name)

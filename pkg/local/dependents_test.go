@@ -135,6 +135,45 @@ func TestRepositoryThatAsksForNoRebuild(t *testing.T) {
 	noLocks(t, i)
 }
 
+// TestRebuildThatChangesNothing: the base of a stage that only makes a file has moved, and the file is the same.
+func TestRebuildThatChangesNothing(t *testing.T) {
+	for name, off := range map[string]bool{"early cutoff": false, "switched off": true} {
+		t.Run(name, func(t *testing.T) {
+			i := open(t, Config{NoEarlyCutoff: off})
+			base, tools := baseRepo(t, "base", "same"), baseRepo(t, "tools", "one")
+			app := newRepo(t, "app", map[string]string{"Dockerfile": `FROM tools:1.0 AS made
+RUN ["/bin/busybox", "sh", "-c", "busybox cat /content > /log; busybox echo always > /made"]
+` + dockerfile("app", "base:1.0", "COPY --from=made /made /made")})
+			top := childRepo(t, "top", "app:1.0")
+			for _, r := range []*repo{base, tools} {
+				mustBuild(t, i, r.request())
+			}
+			first := mustBuild(t, i, app.request())
+			topConfig := mustBuild(t, i, top.request()).BuildConfig
+			tools.change(2, "two")
+			mustBuild(t, i, tools.request())
+			rebuilt := autorebuilds(list(t, i, osbs.Filter{}))
+			ofApp, ofTop := rebuilt[first.BuildConfig], rebuilt[topConfig]
+			if len(ofApp) != 1 || ofApp[0].State != osbs.Complete || ofApp[0].Push == nil {
+				t.Fatalf("rebuilds of app: %+v", ofApp)
+			}
+			if unchanged := ofApp[0].Push.Unchanged; unchanged == off || len(ofTop) == 1 != off {
+				t.Errorf("unchanged %v, rebuilds of top %+v", unchanged, ofTop)
+			}
+			if moved := digestOf(t, i, "app", "1.0") != first.Digest; moved != off {
+				t.Errorf("the ImageStream has moved: %v", moved)
+			}
+			if bumped := strings.Contains(app.git("show", "HEAD:Dockerfile"), "release=2"); bumped != off {
+				t.Errorf("the release was bumped in git: %v", bumped)
+			}
+			if started, err := i.RebuildPending(t.Context()); err != nil || len(started) > 0 {
+				t.Errorf("repeated: %v, %v", started, err)
+			}
+			noLocks(t, i)
+		})
+	}
+}
+
 func TestNoRebuildLeavesDependentsForLater(t *testing.T) {
 	i := open(t, Config{})
 	base, app := baseRepo(t, "base", "one"), childRepo(t, "app", "base:1.0")

@@ -663,3 +663,63 @@ func open(t *testing.T, c *registry.Client, repository string) *transfer.Reposit
 	}
 	return repo
 }
+
+// TestUnchanged pushes an autorebuild of an image with the same layers and another release, into two registries.
+func TestUnchanged(t *testing.T) {
+	t.Parallel()
+	first, second := registrytest.Start(t, registrytest.Options{}), registrytest.Start(t, registrytest.Options{})
+	c := client(t, registry.Options{Insecure: []string{first.Host, second.Host}})
+	b := newBuilt(t, nil, "", 1000, 2)
+	before, err := mutate.Config(b.image, v1.Config{Labels: map[string]string{"name": "team/app", "version": "1.2", "release": "2"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if b.image, err = mutate.Config(b.image, v1.Config{Labels: labels}); err != nil {
+		t.Fatal(err)
+	}
+	b.record.Digest, b.record.Layers = digestOf(t, b.image).String(), nil
+	b.writeLayout(t, nil)
+	if err := workspace.Write(b.dir, b.record); err != nil {
+		t.Fatal(err)
+	}
+	published := 0
+	run := func(t *testing.T, change func(*push.Options)) workspace.Push {
+		t.Helper()
+		o := b.options(c, first.Host, second.Host)
+		o.Autorebuild, o.EarlyCutoff = true, true
+		o.Publish = func(context.Context) error { published++; return nil }
+		change(&o)
+		record, err := push.Run(t.Context(), o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return record
+	}
+	for _, r := range []*registrytest.Registry{first, second} {
+		for _, tag := range []string{"1.2", "latest"} {
+			r.Push(t, "team/app:"+tag, before)
+		}
+	}
+	record := run(t, func(*push.Options) {})
+	want := workspace.Push{Digest: digestOf(t, before).String(), Unchanged: true, Images: []workspace.PushedImage{
+		{Repository: first.Host + "/team/app", Floating: []string{"1.2", "latest"}}, {Repository: second.Host + "/team/app", Floating: []string{"1.2", "latest"}},
+	}}
+	if diff := cmp.Diff(want, record); diff != "" || published != 0 {
+		t.Errorf("published %d times; record (-want +got):\n%s", published, diff)
+	}
+	if diff := cmp.Diff([]string{"1.2", "latest"}, tagsOf(t, c, first.Host+"/team/app")); diff != "" {
+		t.Errorf("tags (-want +got):\n%s", diff)
+	}
+	second.Push(t, "team/app:latest", b.image) // one tag of one registry means something else
+	if record := run(t, func(*push.Options) {}); record.Unchanged || record.Images[1].Primary != "1.2-3" || published != 1 {
+		t.Errorf("record %+v, published %d times", record, published)
+	}
+	second.Push(t, "team/app:latest", before)
+	for name, change := range map[string]func(*push.Options){
+		"a user's build": func(o *push.Options) { o.Autorebuild = false }, "switched off": func(o *push.Options) { o.EarlyCutoff = false },
+	} {
+		if record := run(t, change); record.Unchanged || record.Digest != b.record.Digest {
+			t.Errorf("%s: record %+v", name, record)
+		}
+	}
+}

@@ -125,7 +125,14 @@ func configs(ctx context.Context, source transfer.Source, digest string) (map[st
 		if err != nil {
 			return nil, err
 		}
-		out[config.Platform().String()] = config
+		platform := ""
+		if p := config.Platform(); p != nil { // nil if the configuration names none
+			platform = p.String()
+		}
+		if out[platform] != nil {
+			return nil, failure.New(failure.InvalidInput, "%s has two images for platform %q", digest, platform)
+		}
+		out[platform] = config
 	}
 	return out, nil
 }

@@ -194,7 +194,12 @@ func (p *planner) madeFrom(c *Config, b *Build) bool {
 // stale.
 func (p *planner) triedByTriggers(c *Config) bool {
 	for _, b := range c.Bases {
-		if tag, ok := p.tag(b.Tag); ok && !b.Paused && tag.Digest != b.Tried && tag.Digest != b.Manifest {
+		tag, ok := p.tag(b.Tag)
+		if !ok || b.Paused {
+			continue
+		}
+		later := !c.TriedAt.IsZero() && tag.Since.After(c.TriedAt)
+		if later || tag.Digest != b.Tried && tag.Digest != b.Manifest {
 			return false
 		}
 	}

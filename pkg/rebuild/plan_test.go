@@ -136,6 +136,12 @@ func TestPlan(t *testing.T) {
 		{"failed, and its record is gone", []Config{ended(tried(on("a", "base"), "2"), "a-7", BuildFailed), on("b", "a", "base")}, State{Tags: moved}, []string{
 			"0 a failed a-7", "1 b parent-failed a",
 		}},
+		{"failed, and the base has moved away and back since", []Config{triedAt(ended(tried(on("a", "base"), "2"), "a-7", BuildFailed), noon.Add(-time.Hour))}, State{
+			Tags: map[string]Tag{"base:latest": {Digest: "2", Since: noon}},
+		}, []string{"0 a ready"}},
+		{"failed, and the base has not moved since", []Config{triedAt(ended(tried(on("a", "base"), "2"), "a-7", BuildFailed), noon)}, State{
+			Tags: map[string]Tag{"base:latest": {Digest: "2", Since: noon}},
+		}, []string{"0 a failed a-7"}},
 		{"two build configs produce one tag", []Config{
 			{Name: "x", Enabled: true, Produces: []string{"img:latest"}, Bases: []Base{{Tag: "base:latest", Built: "1"}}},
 			{Name: "y", Enabled: true, Produces: []string{"img:latest"}, Bases: []Base{{Tag: "tools:latest", Built: "1"}}}, on("z", "img"),
@@ -155,6 +161,11 @@ func TestPlan(t *testing.T) {
 			}
 		})
 	}
+}
+
+func triedAt(c Config, at time.Time) Config {
+	c.TriedAt = at
+	return c
 }
 
 func TestReasons(t *testing.T) {

@@ -28,6 +28,9 @@ type Config struct {
 	// explain what the triggers say was tried when the build's own record is gone.
 	LastBuild string
 	LastState BuildState
+	// TriedAt, if not zero, is when the autorebuild was created that tried what the bases say was tried: a tag that has moved since then
+	// was not, even if it has moved back.
+	TriedAt time.Time
 }
 
 // Base is one trigger of a build config.

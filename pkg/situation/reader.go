@@ -3,6 +3,7 @@ package situation
 import (
 	"slices"
 	"strings"
+	"time"
 
 	imagev1 "github.com/openshift/api/image/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -98,6 +99,10 @@ func (r *Reader) parse(object *corev1.ConfigMap) *Config {
 		return c
 	}
 	c.Planned = rebuild.FromBuildConfig(c.BuildConfig)
+	at, _, _ := strings.Cut(object.Annotations[AnnotationLastAutorebuild], " ")
+	if t, err := time.Parse(time.RFC3339, at); err == nil {
+		c.Planned.TriedAt = t
+	}
 	for i, base := range c.Planned.Bases { // a trigger may name its own namespace
 		c.Planned.Bases[i].Tag = strings.TrimPrefix(base.Tag, r.Namespace+"/")
 	}

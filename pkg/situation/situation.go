@@ -50,6 +50,10 @@ type Situation struct {
 	ofOvertaken map[string]string
 }
 
+// AnnotationLastAutorebuild is the newest autorebuild whose bases were written into the triggers of a build config: when its
+// PipelineRun was created, and its name. Without it a run would be recorded again when a later one has been removed.
+const AnnotationLastAutorebuild = "osbs.dev/last-autorebuild"
+
 // Config is a build config as it was last read.
 type Config struct {
 	Object *corev1.ConfigMap
