@@ -65,4 +65,6 @@ type Result struct {
 	Name, Description string
 	// Link and Of are the link's name and its result.
 	Link, Of string
+	// Optional: the Pipeline goes without it when a task in the place of the link has no such result.
+	Optional bool
 }

@@ -124,15 +124,15 @@ func NotSkipped() *yaml.Node {
 // results are those of the Pipeline, of the stages that there are. Tekton Chains knows the first four by their names.
 func results(c *Chain) []Result {
 	all := []Result{
-		{"IMAGE_URL", "the image in the first registry, with its primary tag; empty if nothing was pushed", "push", "image-url"},
-		{"IMAGE_DIGEST", "the digest that the registries have; empty if nothing was pushed", "push", "image-digest"},
-		{"CHAINS-GIT_URL", "the git URL, without credentials", "clone", "url"},
-		{"CHAINS-GIT_COMMIT", "the commit that was built", prepare, "commit"},
-		{"BASE_IMAGES", "JSON list of the bases, each with reference, digest and imageStreamTag", detectBase, "base-images"},
-		{"BUILD_CONFIG", "the name of the build config", lock, "build-config"},
-		{"STATE", "build, or skipped if the repository wants no autorebuild", prepare, "state"},
-		{"TAGS", "the tags that were set, separated by commas, unique first", "push", "tags"},
-		{"UNCHANGED", "true if an autorebuild made the content of the image before it, so that nothing was pushed and no tag moved", "push", "unchanged"},
+		{Name: "IMAGE_URL", Description: "the image in the first registry, with its primary tag; empty if nothing was pushed", Link: "push", Of: "image-url"},
+		{Name: "IMAGE_DIGEST", Description: "the digest that the registries have; empty if nothing was pushed", Link: "push", Of: "image-digest"},
+		{Name: "CHAINS-GIT_URL", Description: "the git URL, without credentials", Link: "clone", Of: "url"},
+		{Name: "CHAINS-GIT_COMMIT", Description: "the commit that was built", Link: prepare, Of: "commit"},
+		{Name: "BASE_IMAGES", Description: "JSON list of the bases, each with reference, digest and imageStreamTag", Link: detectBase, Of: "base-images"},
+		{Name: "BUILD_CONFIG", Description: "the name of the build config", Link: lock, Of: "build-config"},
+		{Name: "STATE", Description: "build, or skipped if the repository wants no autorebuild", Link: prepare, Of: "state"},
+		{Name: "TAGS", Description: "the tags that were set, separated by commas, unique first", Link: "push", Of: "tags"},
+		{Name: "UNCHANGED", Description: "true if an autorebuild made the content of the image before it, so that nothing was pushed and no tag moved", Link: "push", Of: "unchanged", Optional: true},
 	}
 	return slices.DeleteFunc(all, func(r Result) bool { return c.Link(r.Link) == nil })
 }

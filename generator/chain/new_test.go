@@ -101,7 +101,6 @@ stages:
 		"memory":         {step(t, c, "build", "build", "computeResources", "limits", "memory"), `"8Gi"`},
 		"cpu stays":      {step(t, c, "build", "build", "computeResources", "requests", "cpu"), `"500m"`},
 		"image":          {step(t, c, "prepare", "prepare", "image"), `"registry.example.com/prepare:1"`},
-		"image in push":  {step(t, c, "push", "publish-release", "image"), `"registry.example.com/prepare:1"`},
 		"image of push":  {step(t, c, "push", "push", "image"), `"ko://github.com/osbs-tekton/osbs/cmd/push"`},
 		"timeout":        {build.Timeout, "2h"},
 		"account":        {build.Pod.ServiceAccount, "builder"},
@@ -160,7 +159,7 @@ func TestConditionsAndResults(t *testing.T) {
 	for _, r := range c.Results {
 		got = append(got, r.Name)
 	}
-	want := []string{"IMAGE_URL", "IMAGE_DIGEST", "CHAINS-GIT_URL", "CHAINS-GIT_COMMIT", "BASE_IMAGES", "BUILD_CONFIG", "STATE", "TAGS"}
+	want := []string{"IMAGE_URL", "IMAGE_DIGEST", "CHAINS-GIT_URL", "CHAINS-GIT_COMMIT", "BASE_IMAGES", "BUILD_CONFIG", "STATE", "TAGS", "UNCHANGED"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}

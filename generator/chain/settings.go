@@ -49,7 +49,7 @@ func configured(cfg *config.Config) []setting {
 		{"archive-format", cfg.ArchiveFormat},
 		{"repo-config", cfg.RepoConfig},
 		{"bump-release", cfg.BumpRelease},
-		{"early-cutoff", boolean(cfg.Autorebuild.EarlyCutoff)},
+		{"early-cutoff", boolean(cfg.EarlyCutoff)},
 		{"lock-policy", cfg.LockPolicy},
 		{"lock-timeout", cfg.LockTimeout},
 		{"layer-cache", boolean(cfg.LayerCache)},

@@ -80,6 +80,9 @@ type Config struct {
 	RepoConfig string `json:"repo_config,omitempty"`
 	// BumpRelease says when an autorebuild pushes the bumped release.
 	BumpRelease string `json:"bump_release,omitempty"`
+	// EarlyCutoff says whether an autorebuild ends without pushing anything when its image has the content of the one before it, so that
+	// what is built on it is not rebuilt either.
+	EarlyCutoff *bool `json:"early_cutoff,omitempty"`
 	// LockPolicy is what a build does while another of its build config runs.
 	LockPolicy string `json:"lock_policy,omitempty"`
 	// LockTimeout is how long a build waits for another of its build config. Without it a build waits as long as it may take.
@@ -249,9 +252,6 @@ type Autorebuild struct {
 	WatchNamespaces List `json:"watch_namespaces,omitempty"`
 	// ScheduledImports says whether a base that has no ImageStream gets one that OpenShift imports regularly.
 	ScheduledImports *bool `json:"scheduled_imports,omitempty"`
-	// EarlyCutoff says whether an autorebuild ends without pushing anything when its image has the content of the one before it, so that
-	// what is built on it is not rebuilt either.
-	EarlyCutoff *bool `json:"early_cutoff,omitempty"`
 	// Image replaces the watcher's image.
 	Image string `json:"image,omitempty"`
 	// Resources are the compute resources of the watcher.

@@ -74,7 +74,7 @@ func TestLoadEverything(t *testing.T) {
 		PulpRegistryName: "pulp-registry.example.com", PulpSyncRegistryName: "pulp-sync.example.com", PulpURL: "https://pulp.example.com",
 		PulpSecret: "pulp", PulpCA: &Source{ConfigMap: "site-ca", Key: "pulp.crt"}, PulpRepositoryPrefix: "site-", PulpTimeout: "1h",
 		MirrorRegistryURI: "mirror.example.com", ArchiveVolume: &Volume{NFS: &NFSVolume{Server: "nfs.example.com", Path: "/exports/images"}},
-		ArchiveDir: "builds/prod", ArchiveFormat: "docker", RepoConfig: ".osbs-repo-config", BumpRelease: "before-build", LockPolicy: "wait",
+		ArchiveDir: "builds/prod", ArchiveFormat: "docker", RepoConfig: ".osbs-repo-config", BumpRelease: "before-build", EarlyCutoff: &no, LockPolicy: "wait",
 		LockTimeout: "90m", LayerCache: &yes, Format: "oci", Compression: "zstd", Isolation: "chroot",
 		BuildSecret: []BuildSecret{{ID: "pip", Secret: "pip-conf", Key: "pip.conf"}}, Jobs: 4,
 		Workspace: Workspace{Size: "40Gi", StorageClass: "shared", AccessMode: "ReadWriteMany"}, Storage: &Volume{Claim: "layers"},

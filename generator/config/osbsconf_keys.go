@@ -55,7 +55,7 @@ var conversions = map[string]carrier{
 
 	"repo_config":  text(func(c *Config) *string { return &c.RepoConfig }),
 	"bump_release": text(func(c *Config) *string { return &c.BumpRelease }),
-	"early_cutoff": boolean(func(c *Config) **bool { return &c.Autorebuild.EarlyCutoff }),
+	"early_cutoff": boolean(func(c *Config) **bool { return &c.EarlyCutoff }),
 	"lock_policy":  text(func(c *Config) *string { return &c.LockPolicy }),
 	"lock_timeout": durationText(func(c *Config) *string { return &c.LockTimeout }),
 	"layer_cache":  boolean(func(c *Config) **bool { return &c.LayerCache }),

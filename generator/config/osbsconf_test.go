@@ -59,7 +59,7 @@ func value(key string) string {
 		"registry_uri": "r.example.com", "registry_insecure": "r.example.com", "source_registry_uri": "r.example.com", "home_registry": "r.example.com",
 		"mirror_registry_uri": "r.example.com", "pulp_url": "https://pulp.example.com", "pulp_timeout": "600", "archive_format": "oci", "bump_release": "never",
 		"lock_policy": "wait", "lock_timeout": "600", "format": "oci", "compression": "zstd", "build_secret": "a=b", "storage_driver": "vfs", "isolation": "chroot",
-		"jobs": "2", "parallel": "2", "keep_builds": "2", "platform": "linux/arm64", "registry_secret": "s", "pulp_registry_name": "p.example.com",
+		"early_cutoff": "false", "jobs": "2", "parallel": "2", "keep_builds": "2", "platform": "linux/arm64", "registry_secret": "s", "pulp_registry_name": "p.example.com",
 		"pulp_sync_registry_name": "p.example.com", "platforms": "x86_64", "storage_limit": "20Gi", "worker_max_run_hours": "3", "orchestrator_max_run_hours": "3",
 		"nfs_server_path": "nfs.example.com:/a", "node_selector.": "a=b",
 	}

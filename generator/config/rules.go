@@ -124,6 +124,7 @@ var rulesByKind = map[string]rule{
 
 	"repo_config":  {pattern: `^[^/\x00-\x1f\x7f][^\x00-\x1f\x7f]*$`, longest: 255, check: checkRelative, accepted: "accepted is a path in the repository", unset: ".osbs-repo-config"},
 	"bump_release": {enum: []string{"after-build", "before-build", "never"}, unset: "after-build"},
+	"early_cutoff": {unset: true},
 	"lock_policy":  {enum: []string{"fail", "wait"}, unset: "fail"},
 	"lock_timeout": with(duration, needs("lock_policy")),
 	"layer_cache":  {unset: true},
@@ -172,7 +173,6 @@ var rulesByKind = map[string]rule{
 	"autorebuild.rate":               {least: 1, most: 10_000},
 	"autorebuild.watch_namespaces[]": namespaceName,
 	"autorebuild.scheduled_imports":  {unset: true},
-	"autorebuild.early_cutoff":       {unset: true},
 	"autorebuild.image":              image,
 }
 

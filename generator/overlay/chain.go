@@ -252,6 +252,9 @@ func (a *applier) offers(e Entry, l *chain.Link) {
 		offered = append(offered, tree.Text(r, "name"))
 	}
 	named := slices.Collect(maps.Values(e.task.results))
+	a.chain.Results = slices.DeleteFunc(a.chain.Results, func(r chain.Result) bool {
+		return r.Optional && r.Link == l.Name && !slices.Contains(offered, r.Of) && !slices.Contains(named, r.Of)
+	})
 	for wanted, name := range e.task.results {
 		if !slices.Contains(offered, name) {
 			a.fault(e, "results: %s: the task has no result %q%s", wanted, name, near(name, offered))
