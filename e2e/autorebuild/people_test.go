@@ -126,7 +126,7 @@ func TestLookingAhead(t *testing.T) {
 	text, stderr, code := s.osbsAs(viewer, "plan")
 	for _, want := range []string{
 		`(?m)^WAVE +BUILD CONFIG +IMAGE +VERDICT +TOOK$`, `(?m)^1 +app +app:latest +ready +1m30s$`, `(?m)^1 +beside +beside:latest +queued$`,
-		`base:latest  000000000000 -> 000000000000`, `over the budget of 1 builds at once`, `(?m)^2 +top +top:latest +waiting$`,
+		`base:latest  000000000000 -> 000000000000`, `over the budget of 1 build at once`, `(?m)^2 +top +top:latest +waiting$`,
 		`app:latest  moves when app is built`, `3 of 5 build configs: 3 builds in 2 waves`, `about 4m30s in all, 1 at once`,
 		`not read: listing ImageStreams in namespace ` + other.Name + `: .*forbidden`,
 	} {

@@ -123,7 +123,7 @@ func heldBy(r forecast.Rebuild, plan *forecast.Plan, after []string) string {
 		case r.Asked:
 			return "asked for already; what came of it is not seen yet"
 		case plan.Bounds != nil:
-			return fmt.Sprintf("over the budget of %d builds at once", plan.Bounds.Concurrent)
+			return "over the budget of " + count(plan.Bounds.Concurrent, "build") + " at once"
 		default:
 			return "over the budget of builds at once"
 		}
