@@ -57,10 +57,10 @@ func TestForgedEvents(t *testing.T) {
 	s := newSite(t, true)
 	s.move("base", 1)
 	s.config("app", "base")
-	kill := s.watch()
+	w := s.watch()
 	s.move("base", 2)
 	s.expect(1, time.Minute)
-	kill()
+	w.kill()
 	forge := func(name string, token []byte, change func(*event.Event), header func(http.Header)) {
 		t.Helper()
 		bc := &buildconfig.BuildConfig{Name: name, GitURL: "https://git.example.com/x", GitBranch: "main"}
@@ -126,9 +126,9 @@ func TestWatcherIsKilled(t *testing.T) {
 	s.configs(n, "base")
 	s.move("base", 2)
 	for round := 0; len(s.runs()) < n && round < 60; round++ {
-		kill := s.watch("-in-flight=4")
+		w := s.watch("-in-flight=4")
 		s.quiet(500*time.Millisecond + time.Duration(rand.IntN(4000))*time.Millisecond)
-		kill()
+		w.kill()
 		s.freeLead()
 	}
 	s.watch()
@@ -151,7 +151,7 @@ func TestTwoWatchers(t *testing.T) {
 	s.watch()
 	s.move("base", 2)
 	s.until("it works", time.Minute, func() bool { return len(s.runs()) > 2 })
-	first()
+	first.kill()
 	s.expect(10, 2*time.Minute)
 	s.quiet(5 * time.Second)
 	s.exactly(10)

@@ -87,13 +87,13 @@ func TestLossyEventListener(t *testing.T) {
 	s.move("base", 1)
 	s.configs(n, "base")
 	l.mood.Store("mixed")
-	kill := s.watch("-confirm-timeout=2s")
+	w := s.watch("-confirm-timeout=2s")
 	s.move("base", 2)
 	for range 4 {
 		s.quiet(time.Duration(1000+rand.IntN(2000)) * time.Millisecond)
-		kill()
+		w.kill()
 		s.freeLead()
-		kill = s.watch("-confirm-timeout=2s")
+		w = s.watch("-confirm-timeout=2s")
 	}
 	s.expect(n, 5*time.Minute)
 	s.quiet(5 * time.Second)

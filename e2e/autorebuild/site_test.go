@@ -3,16 +3,21 @@
 package autorebuild
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -81,6 +86,14 @@ func (s *site) must(err error) {
 	if err != nil {
 		s.t.Fatal(err)
 	}
+}
+
+// within is the site for a subtest, which waits and fails by itself.
+func (s *site) within(t *testing.T) *site {
+	t.Helper()
+	inner := *s
+	inner.t = t
+	return &inner
 }
 
 // until waits until ok says so.
@@ -219,9 +232,17 @@ func (s *site) scale(replicas int) {
 // digest is one that no image has; the watcher asks no registry.
 func digest(n int) string { return fmt.Sprintf("sha256:%064x", n) }
 
-// move gives base:latest a digest, as an import does.
+// image is the base's with a digest.
+func image(base, digest string) string { return "r.example.com/" + base + "@" + digest }
+
+// move gives base:latest the digest with a number, as an import does.
 func (s *site) move(base string, n int) {
 	s.t.Helper()
+	s.must(s.moveTo(base, digest(n)))
+}
+
+// moveTo gives base:latest a digest, unless it has it.
+func (s *site) moveTo(base, digest string) error {
 	ctx := s.t.Context()
 	streams := s.image.ImageV1().ImageStreams(s.Name)
 	for {
@@ -229,16 +250,20 @@ func (s *site) move(base string, n int) {
 		if apierrors.IsNotFound(err) {
 			stream, err = streams.Create(ctx, &imagev1.ImageStream{ObjectMeta: metav1.ObjectMeta{Name: base}}, metav1.CreateOptions{})
 		}
-		s.must(err)
-		items := []imagev1.TagEvent{{Created: metav1.Now(), Image: digest(n), DockerImageReference: "r.example.com/" + base + "@" + digest(n), Generation: int64(n)}}
-		if len(stream.Status.Tags) > 0 {
-			items = append(items, stream.Status.Tags[0].Items...)
+		if err != nil {
+			return err
 		}
-		stream.Status.Tags = []imagev1.NamedTagEventList{{Tag: "latest", Items: items}}
-		_, err = streams.UpdateStatus(ctx, stream, metav1.UpdateOptions{})
-		if !apierrors.IsConflict(err) {
-			s.must(err)
-			return
+		var before []imagev1.TagEvent
+		if len(stream.Status.Tags) > 0 {
+			before = stream.Status.Tags[0].Items
+		}
+		if len(before) > 0 && before[0].Image == digest {
+			return nil
+		}
+		now := imagev1.TagEvent{Created: metav1.Now(), Image: digest, DockerImageReference: image(base, digest), Generation: int64(len(before) + 1)}
+		stream.Status.Tags = []imagev1.NamedTagEventList{{Tag: "latest", Items: append([]imagev1.TagEvent{now}, before...)}}
+		if _, err = streams.UpdateStatus(ctx, stream, metav1.UpdateOptions{}); !apierrors.IsConflict(err) {
+			return err
 		}
 	}
 }
@@ -252,8 +277,8 @@ func (s *site) config(name string, bases ...string) {
 		LastBuild:  &buildconfig.LastBuild{Name: name + "-0", Outcome: buildconfig.Succeeded},
 	}
 	for _, base := range bases {
-		image := "r.example.com/" + base + "@" + digest(1)
-		bc.Triggers = append(bc.Triggers, buildconfig.Trigger{ImageStreamTag: base + ":latest", LastTriggeredImage: image, LastBuiltImage: image})
+		first := image(base, digest(1))
+		bc.Triggers = append(bc.Triggers, buildconfig.Trigger{ImageStreamTag: base + ":latest", LastTriggeredImage: first, LastBuiltImage: first})
 	}
 	cm, err := configmap.To(bc)
 	s.must(err)
@@ -319,46 +344,125 @@ func (s *site) quiet(d time.Duration) {
 	}
 }
 
-// watch starts a watcher, and returns what kills it (SIGKILL).
-func (s *site) watch(args ...string) (kill func()) {
-	s.t.Helper()
-	s.watchers++
-	c, log := s.command(args...)
-	s.must(c.Start())
-	number := s.watchers
-	killed := false
-	kill = func() {
-		if killed {
-			return
-		}
-		killed = true
-		_ = c.Process.Kill()
-		_ = c.Wait()
-		if s.t.Failed() || testing.Verbose() {
-			s.t.Logf("watcher %d:\n%s", number, tail(log.String()))
-		}
-	}
-	s.t.Cleanup(kill)
-	return kill
+// watcher is an imagewatch that runs.
+type watcher struct {
+	*exec.Cmd
+	t       *testing.T
+	log     string
+	metrics string
+	over    bool
 }
 
-func (s *site) command(args ...string) (*exec.Cmd, *bytes.Buffer) {
-	args = append([]string{
-		"-kubeconfig=" + s.kubeconfig, "-namespace=" + s.Name, "-event-listener-url=" + s.url, "-token-file=" + s.tokenFile, "-listen=127.0.0.1:0",
+// watch starts a watcher, which is killed at the latest when the test ends.
+func (s *site) watch(args ...string) *watcher {
+	s.t.Helper()
+	s.watchers++
+	w := &watcher{t: s.t, log: filepath.Join(s.t.TempDir(), fmt.Sprintf("watcher-%d", s.watchers)), metrics: address(s.t)}
+	w.Cmd = s.command(append([]string{"-listen=" + w.metrics}, args...)...)
+	log, err := os.Create(w.log)
+	s.must(err)
+	defer log.Close()
+	w.Stderr = log
+	s.must(w.Start())
+	s.t.Cleanup(w.kill)
+	return w
+}
+
+// address is one that nobody listens on.
+func address(t *testing.T) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	return listener.Addr().String()
+}
+
+// kill ends the watcher (SIGKILL).
+func (w *watcher) kill() {
+	if w.over {
+		return
+	}
+	_ = w.Process.Kill()
+	w.end()
+}
+
+// end waits for the end of a watcher.
+func (w *watcher) end() {
+	w.over = true
+	_ = w.Wait()
+	if w.t.Failed() || testing.Verbose() {
+		w.t.Logf("watcher %s:\n%s", filepath.Base(w.log), tail(w.said()))
+	}
+}
+
+// said is all that the watcher has logged.
+func (w *watcher) said() string {
+	log, err := os.ReadFile(w.log)
+	if err != nil {
+		w.t.Error(err)
+	}
+	return string(log)
+}
+
+// holds has the watcher stand still (SIGSTOP), goesOn has it go on.
+func (w *watcher) holds()  { w.signal(syscall.SIGSTOP) }
+func (w *watcher) goesOn() { w.signal(syscall.SIGCONT) }
+
+func (w *watcher) signal(s syscall.Signal) {
+	w.t.Helper()
+	if err := w.Process.Signal(s); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// metric is the value of one, such as `osbs_imagewatch_denied{what="x"}`; without labels it is the sum of all with that name. It is 0
+// while nobody answers.
+func (w *watcher) metric(name string) float64 {
+	return metric(w.t, "http://"+w.metrics+"/metrics", name)
+}
+
+func metric(t *testing.T, url, name string) float64 {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return 0
+	}
+	defer answer.Body.Close()
+	sum := 0.0
+	lines := bufio.NewScanner(answer.Body)
+	for lines.Scan() {
+		line := lines.Text()
+		space := strings.LastIndexByte(line, ' ')
+		if space < 0 || line[:space] != name && !strings.HasPrefix(line, name+"{") {
+			continue
+		}
+		n, err := strconv.ParseFloat(line[space+1:], 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sum += n
+	}
+	return sum
+}
+
+func (s *site) command(args ...string) *exec.Cmd {
+	return exec.CommandContext(s.t.Context(), testbed.Imagewatch().Path(s.t), append([]string{
+		"-kubeconfig=" + s.kubeconfig, "-namespace=" + s.Name, "-event-listener-url=" + s.url, "-token-file=" + s.tokenFile,
 		"-max-concurrent=0", "-rate=0", "-confirm-timeout=5s", "-scheduled-imports=false",
-	}, args...)
-	log := &bytes.Buffer{}
-	c := exec.CommandContext(s.t.Context(), testbed.Imagewatch().Path(s.t), args...)
-	c.Stderr = log
-	return c, log
+	}, args...)...)
 }
 
 // once runs the watcher with -once to its end.
 func (s *site) once() {
 	s.t.Helper()
-	c, log := s.command("-once")
-	if err := c.Run(); err != nil {
-		s.t.Fatalf("imagewatch -once: %v\n%s", err, tail(log.String()))
+	if log, err := s.command("-once").CombinedOutput(); err != nil {
+		s.t.Fatalf("imagewatch -once: %v\n%s", err, tail(string(log)))
 	}
 }
 

@@ -1,0 +1,245 @@
+//go:build e2e
+
+package autorebuild
+
+import (
+	"encoding/json"
+	"hash/fnv"
+	"slices"
+	"strings"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/osbs-tekton/osbs/pkg/buildconfig"
+	"github.com/osbs-tekton/osbs/pkg/buildconfig/configmap"
+	"github.com/osbs-tekton/osbs/pkg/event"
+	"github.com/osbs-tekton/osbs/pkg/imageimport"
+	"github.com/osbs-tekton/osbs/pkg/rebuild"
+	"github.com/osbs-tekton/osbs/pkg/situation"
+)
+
+// What the stages would do, done by the test: the PipelineRuns are Pending.
+
+// of are the PipelineRuns of a build config, in the order in which they were created.
+func (s *site) of(config string) []unstructured.Unstructured {
+	s.t.Helper()
+	list, err := s.all.Resource(pipelineRuns).Namespace(s.Name).List(s.t.Context(), metav1.ListOptions{LabelSelector: event.LabelBuildConfig + "=" + config})
+	s.must(err)
+	slices.SortStableFunc(list.Items, func(a, b unstructured.Unstructured) int {
+		return a.GetCreationTimestamp().Compare(b.GetCreationTimestamp().Time)
+	})
+	return list.Items
+}
+
+// next waits until the build config has a PipelineRun that can be ended, and returns it.
+func (s *site) next(config string) unstructured.Unstructured {
+	s.t.Helper()
+	var found unstructured.Unstructured
+	s.until("a PipelineRun of "+config, time.Minute, func() bool {
+		runs := s.of(config)
+		i := slices.IndexFunc(runs, pending)
+		if i >= 0 {
+			found = runs[i]
+		}
+		return i >= 0
+	})
+	return found
+}
+
+// pending says that Tekton's controller has seen a PipelineRun and left it alone. Before that it would overwrite a status that the test gives.
+func pending(run unstructured.Unstructured) bool {
+	conditions, _, _ := unstructured.NestedSlice(run.Object, "status", "conditions")
+	return run.GetLabels()["tekton.dev/pipeline"] != "" && slices.ContainsFunc(conditions, func(c any) bool {
+		m, ok := c.(map[string]any)
+		return ok && m["type"] == "Succeeded" && m["status"] == "Unknown" && m["reason"] == "PipelineRunPending"
+	})
+}
+
+// madeFrom are the digests that a PipelineRun is made from, by the base's name.
+func madeFrom(run unstructured.Unstructured) map[string]string {
+	out := map[string]string{}
+	for tag, digest := range event.ParseDigests(run.GetAnnotations()[event.AnnotationBaseDigest], nil) {
+		out[strings.TrimSuffix(tag, ":latest")] = digest
+	}
+	return out
+}
+
+// locks writes the build config as the lock stage does.
+func (s *site) locks(run unstructured.Unstructured) error {
+	return s.change(run.GetLabels()[event.LabelBuildConfig], func(bc *buildconfig.BuildConfig) {
+		digests := madeFrom(run)
+		for i := range bc.Triggers {
+			t := &bc.Triggers[i]
+			base := strings.TrimSuffix(t.ImageStreamTag, ":latest")
+			t.LastTriggeredImage, t.LastTriggeredManifest, t.LastTriggerTime = image(base, digests[base]), "", time.Time{}
+		}
+	})
+}
+
+// succeeds does what the stages of a PipelineRun do that succeeds: it moves the tag of the image to a digest that no other build gives,
+// and says so in the build config.
+func (s *site) succeeds(run unstructured.Unstructured) error {
+	config := run.GetLabels()[event.LabelBuildConfig]
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(run.GetName()))
+	made := digest(int(h.Sum32()))
+	if err := s.locks(run); err != nil {
+		return err
+	}
+	if err := s.moveTo(config, made); err != nil {
+		return err
+	}
+	err := s.change(config, func(bc *buildconfig.BuildConfig) {
+		for i := range bc.Triggers {
+			bc.Triggers[i].LastBuiltImage = bc.Triggers[i].LastTriggeredImage
+		}
+		bc.LastBuild = &buildconfig.LastBuild{
+			Name: run.GetName(), Outcome: buildconfig.Succeeded, Autorebuild: true, Ended: time.Now().UTC().Truncate(time.Second),
+		}
+	})
+	if err != nil {
+		return err
+	}
+	return s.ends(run, "True", "Succeeded", made)
+}
+
+// fails ends a PipelineRun after its lock stage.
+func (s *site) fails(run unstructured.Unstructured) error {
+	if err := s.locks(run); err != nil {
+		return err
+	}
+	return s.ends(run, "False", "Failed", "")
+}
+
+// ends gives a PipelineRun the status of one that has ended. It must have no startTime, since it stays Pending; and without the generation
+// Tekton's controller would take the status for that of an earlier one.
+func (s *site) ends(run unstructured.Unstructured, succeeded, reason, made string) error {
+	now := metav1.Now().UTC().Format(time.RFC3339)
+	status := map[string]any{
+		"completionTime": now, "observedGeneration": run.GetGeneration(),
+		"conditions": []any{map[string]any{"type": "Succeeded", "status": succeeded, "reason": reason, "message": "ended by the test", "lastTransitionTime": now}},
+	}
+	if made != "" {
+		status["results"] = []any{map[string]any{"name": "IMAGE_DIGEST", "value": made}}
+	}
+	patch, err := json.Marshal(map[string]any{"status": status})
+	if err != nil {
+		return err
+	}
+	_, err = s.all.Resource(pipelineRuns).Namespace(s.Name).Patch(s.t.Context(), run.GetName(), types.MergePatchType, patch, metav1.PatchOptions{}, "status")
+	return err
+}
+
+// change changes a build config, whoever else does.
+func (s *site) change(config string, change func(*buildconfig.BuildConfig)) error {
+	configs := s.Kube.CoreV1().ConfigMaps(s.Name)
+	for {
+		cm, err := configs.Get(s.t.Context(), config, metav1.GetOptions{})
+		if err != nil {
+			return err
+		}
+		bc, err := configmap.From(cm)
+		if err != nil {
+			return err
+		}
+		change(bc)
+		if cm, err = configmap.To(bc); err != nil {
+			return err
+		}
+		if _, err = configs.Update(s.t.Context(), cm, metav1.UpdateOptions{}); !apierrors.IsConflict(err) {
+			return err
+		}
+	}
+}
+
+// built are the digests that a build config's image is built on, by the base's name.
+func (s *site) built(config string) map[string]string {
+	s.t.Helper()
+	cm, err := s.Kube.CoreV1().ConfigMaps(s.Name).Get(s.t.Context(), config, metav1.GetOptions{})
+	s.must(err)
+	bc, err := configmap.From(cm)
+	s.must(err)
+	out := map[string]string{}
+	for _, t := range bc.Triggers {
+		out[strings.TrimSuffix(t.ImageStreamTag, ":latest")] = buildconfig.Digest(t.LastBuiltImage)
+	}
+	return out
+}
+
+// pause puts the autorebuilds of a build config off, or resumes them.
+func (s *site) pause(config string, paused bool) error {
+	return s.change(config, func(bc *buildconfig.BuildConfig) { bc.Paused = paused })
+}
+
+// current is the digest that a tag has.
+func (s *site) current(stream string) string {
+	s.t.Helper()
+	stored, err := s.image.ImageV1().ImageStreams(s.Name).Get(s.t.Context(), stream, metav1.GetOptions{})
+	s.must(err)
+	return imageimport.Current(stored, "latest")
+}
+
+// plan is what the planner says of the namespace now.
+func (s *site) plan() rebuild.Plan {
+	s.t.Helper()
+	ctx := s.t.Context()
+	var o situation.Objects
+	configs, err := s.Kube.CoreV1().ConfigMaps(s.Name).List(ctx, metav1.ListOptions{LabelSelector: configmap.Selector})
+	s.must(err)
+	for i := range configs.Items {
+		o.Configs = append(o.Configs, &configs.Items[i])
+	}
+	streams, err := s.image.ImageV1().ImageStreams(s.Name).List(ctx, metav1.ListOptions{})
+	s.must(err)
+	o.Streams = streams.Items
+	list, err := s.all.Resource(pipelineRuns).Namespace(s.Name).List(ctx, metav1.ListOptions{})
+	s.must(err)
+	for i := range list.Items {
+		run := &situation.PipelineRun{}
+		s.must(runtime.DefaultUnstructuredConverter.FromUnstructured(list.Items[i].Object, run))
+		trimmed, err := situation.Trim(run)
+		s.must(err)
+		o.Runs = append(o.Runs, trimmed.(*situation.PipelineRun))
+	}
+	o.Run = func(name string) *situation.PipelineRun {
+		if i := slices.IndexFunc(o.Runs, func(run *situation.PipelineRun) bool { return run.Name == name }); i >= 0 {
+			return o.Runs[i]
+		}
+		return nil
+	}
+	reader := situation.Reader{Namespace: s.Name}
+	now := reader.Read(o)
+	return now.Graph.Plan(now.State)
+}
+
+// settled waits until the planner wants nothing that is not there: whatever is stale runs, waits for what runs, or was tried.
+func (s *site) settled() {
+	s.t.Helper()
+	var wanted []rebuild.Item
+	defer func() {
+		if s.t.Failed() {
+			s.t.Logf("the planner wants %+v", wanted)
+		}
+	}()
+	s.until("the planner wants nothing", 2*time.Minute, func() bool {
+		wanted = s.plan().Start()
+		return len(wanted) == 0
+	})
+}
+
+// retried does something until it is done: the API server may be away. What must not happen twice needs another way.
+func (s *site) retried(what string, do func() error) {
+	s.t.Helper()
+	var err error
+	s.until(what, 2*time.Minute, func() bool {
+		if err = do(); err != nil && s.t.Context().Err() == nil {
+			s.t.Logf("%s: %v", what, err)
+		}
+		return err == nil
+	})
+}
