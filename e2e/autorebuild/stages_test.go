@@ -12,7 +12,6 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/osbs-tekton/osbs/pkg/buildconfig"
@@ -187,34 +186,13 @@ func (s *site) current(stream string) string {
 // plan is what the planner says of the namespace now.
 func (s *site) plan() rebuild.Plan {
 	s.t.Helper()
-	ctx := s.t.Context()
-	var o situation.Objects
-	configs, err := s.Kube.CoreV1().ConfigMaps(s.Name).List(ctx, metav1.ListOptions{LabelSelector: configmap.Selector})
+	clients, err := situation.Connect(s.Admin, s.Name)
 	s.must(err)
-	for i := range configs.Items {
-		o.Configs = append(o.Configs, &configs.Items[i])
-	}
-	streams, err := s.image.ImageV1().ImageStreams(s.Name).List(ctx, metav1.ListOptions{})
+	now, err := situation.List(s.t.Context(), clients, s.Name)
 	s.must(err)
-	o.Streams = streams.Items
-	list, err := s.all.Resource(pipelineRuns).Namespace(s.Name).List(ctx, metav1.ListOptions{})
-	s.must(err)
-	for i := range list.Items {
-		run := &situation.PipelineRun{}
-		s.must(runtime.DefaultUnstructuredConverter.FromUnstructured(list.Items[i].Object, run))
-		trimmed, err := situation.Trim(run)
-		s.must(err)
-		o.Runs = append(o.Runs, trimmed.(*situation.PipelineRun))
-	}
-	o.Run = func(name string) *situation.PipelineRun {
-		if i := slices.IndexFunc(o.Runs, func(run *situation.PipelineRun) bool { return run.Name == name }); i >= 0 {
-			return o.Runs[i]
-		}
-		return nil
-	}
-	reader := situation.Reader{Namespace: s.Name}
-	now := reader.Read(o)
-	return now.Graph.Plan(now.State)
+	state := now.State
+	state.Postponed = map[string]bool{}
+	return now.Plan(state)
 }
 
 // settled waits until the planner wants nothing that is not there: whatever is stale runs, waits for what runs, or was tried.

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/osbs-tekton/osbs/pkg/failure"
 	"github.com/osbs-tekton/osbs/pkg/rebuild"
@@ -35,7 +36,8 @@ type leader struct {
 	// results are what deliveries and chores have come to; each is called by the loop.
 	results chan func(now time.Time)
 	// told is what people were told last of a build config.
-	told map[string]string
+	told     map[string]string
+	expected expected
 	// recorded are the build configs in which nothing is missing of their newest run.
 	recorded map[string]recorded
 }
@@ -54,7 +56,8 @@ func (w *watcher) lead(ctx context.Context, once bool) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	l := &leader{
-		watcher: w, reader: situation.Reader{Namespace: w.o.Namespace}, dispatch: newDispatcher(w.o), told: map[string]string{}, recorded: map[string]recorded{},
+		watcher: w, reader: situation.Reader{Namespace: w.o.Namespace}, dispatch: newDispatcher(w.o), told: map[string]string{},
+		expected: expected{asked: map[string]bool{}, explained: map[string]types.UID{}}, recorded: map[string]recorded{},
 		results: make(chan func(time.Time)),
 	}
 	l.chores = newChores(l.results)
@@ -82,10 +85,12 @@ func (l *leader) turn(ctx context.Context, now time.Time) (wake time.Time, done 
 	l.o.Metrics.planning.Observe(time.Since(now).Seconds())
 	l.tell(s, d)
 	for _, p := range d.send {
+		l.expected.asked[p.item.Build] = true
 		go l.deliver(ctx, s.Configs[p.item.Config], p)
 	}
 	l.chores.begin()
 	l.record(ctx, s, now)
+	l.suspect(ctx, s, stored.Runs, now)
 	if l.o.ScheduledImports {
 		for _, m := range l.missingBases(stored, s) {
 			l.want(ctx, "stream "+m.stream+":"+m.tag, s.Configs[m.config], now, func(ctx context.Context) error { return l.createStream(ctx, m) })
@@ -210,14 +215,14 @@ func (l *leader) record(ctx context.Context, s *situation.Situation, now time.Ti
 	}
 }
 
-// want does a chore for a build config; people are told when it has failed a few times. A conflict means that the cache is behind.
+// want does a chore for a build config, nil if it does not exist; people are told when it has failed a few times. A conflict means that the cache is behind.
 func (l *leader) want(ctx context.Context, key string, k *situation.Config, now time.Time, do func(context.Context) error) {
 	l.chores.want(ctx, key, now, do, func(attempts int, err error) {
 		if failure.KindOf(err) == failure.Conflict {
 			return
 		}
 		l.o.Log.Warn("trying again", "what", key, "attempt", attempts, "error", err)
-		if attempts == giveUp {
+		if attempts == giveUp && k != nil {
 			l.events.Eventf(k.Object, corev1.EventTypeWarning, "NotWritten", "%v", err)
 		}
 	})

@@ -25,6 +25,7 @@ type Metrics struct {
 	denied       *prometheus.GaugeVec
 	started      prometheus.Counter
 	deduplicated prometheus.Counter
+	unexpected   prometheus.Counter
 	failed       *prometheus.CounterVec
 	toRun        prometheus.Histogram
 	changeToRun  prometheus.Histogram
@@ -66,6 +67,7 @@ func NewMetrics() *Metrics {
 		denied:       gauges("denied", "1 for what the API forbids to read.", "what"),
 		started:      counter("rebuilds_started_total", "PipelineRuns that came of this replica's events."),
 		deduplicated: counter("rebuilds_deduplicated_total", "Events whose PipelineRun existed before they were sent."),
+		unexpected:   counter("unexpected_rebuilds_total", "PipelineRuns that say that they are autorebuilds, and that no replica can have asked for."),
 		failed: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: prefix + "deliveries_failed_total", Help: "Events that came to nothing, by why.",
 		}, []string{"reason"}),
@@ -74,7 +76,7 @@ func NewMetrics() *Metrics {
 		planning:    histogram("planning_seconds", "How long planning takes.", prometheus.ExponentialBuckets(0.0005, 2, 14)),
 	}
 	m.registry.MustRegister(
-		m.configs, m.stale, m.reasons, m.malformed, m.pending, m.leader, m.paused, m.denied, m.started, m.deduplicated, m.failed, m.toRun,
+		m.configs, m.stale, m.reasons, m.malformed, m.pending, m.leader, m.paused, m.denied, m.started, m.deduplicated, m.unexpected, m.failed, m.toRun,
 		m.changeToRun, m.planning, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
 	for _, reason := range []string{reasonRefused, reasonLost, reasonInvalid} {

@@ -79,11 +79,7 @@ func (w *watcher) send(ctx context.Context, k *situation.Config, d *delivery) er
 // checkBases says whether all tags are still what the plan saw: also those that had not moved, since one build may do for two that have.
 func (w *watcher) checkBases(ctx context.Context, item rebuild.Item) error {
 	for _, base := range slices.Sorted(maps.Keys(item.Digests)) {
-		namespace, name, found := strings.Cut(base, "/")
-		if !found {
-			namespace, name = w.o.Namespace, base
-		}
-		name, tag, _ := strings.Cut(name, ":")
+		namespace, name, tag := w.locate(base)
 		stream, err := w.clients.Image.ImageV1().ImageStreams(namespace).Get(ctx, name, metav1.GetOptions{})
 		switch {
 		case apierrors.IsNotFound(err):
@@ -95,6 +91,16 @@ func (w *watcher) checkBases(ctx context.Context, item rebuild.Item) error {
 		}
 	}
 	return nil
+}
+
+// locate is where the tag of a base is, name:tag or namespace/name:tag.
+func (w *watcher) locate(base string) (namespace, name, tag string) {
+	namespace, name, found := strings.Cut(base, "/")
+	if !found {
+		namespace, name = w.o.Namespace, base
+	}
+	name, tag, _ = strings.Cut(name, ":")
+	return namespace, name, tag
 }
 
 // readToken reads the token at each event, so that one that was renewed is used. All bytes count, as they do for the EventListener.

@@ -83,6 +83,9 @@ func (r *rig) stream(namespace, name string, n int) {
 	s := &imagev1.ImageStream{ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: namespace}}
 	s.Status.Tags = []imagev1.NamedTagEventList{{Tag: "latest", Items: []imagev1.TagEvent{{Image: digestOf(n), Created: metav1.Now(), Generation: int64(n)}}}}
 	streams := r.image.ImageV1().ImageStreams(namespace)
+	if before, err := streams.Get(context.Background(), name, metav1.GetOptions{}); err == nil {
+		s.Status.Tags[0].Items = append(s.Status.Tags[0].Items, before.Status.Tags[0].Items...)
+	}
 	_, err := streams.Create(context.Background(), s, metav1.CreateOptions{})
 	if apierrors.IsAlreadyExists(err) {
 		_, err = streams.Update(context.Background(), s, metav1.UpdateOptions{})
@@ -130,6 +133,20 @@ func (r *rig) buildConfig(name string) (*buildconfig.BuildConfig, *corev1.Config
 		r.t.Fatal(err)
 	}
 	return bc, cm
+}
+
+// change changes a build config.
+func (r *rig) change(name string, change func(*buildconfig.BuildConfig)) {
+	r.t.Helper()
+	bc, _ := r.buildConfig(name)
+	change(bc)
+	cm, err := configmap.To(bc)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	if _, err := r.kube.CoreV1().ConfigMaps(space).Update(context.Background(), cm, metav1.UpdateOptions{}); err != nil {
+		r.t.Fatal(err)
+	}
 }
 
 // eventsOf are the reasons of the Kubernetes Events on a build config.
@@ -627,6 +644,124 @@ func TestMalformed(t *testing.T) {
 		}
 		if got := r.eventsOf(strings.Repeat("a", 64)); len(got) == 0 || got[0] != "RebuildNotDelivered" {
 			t.Errorf("events: %v", got)
+		}
+	})
+}
+
+// A user's build that had read the older base waits for the lock, and ends after the rebuild: there is one more rebuild.
+func TestUndone(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		r.stream(space, "base", 1)
+		r.config("app", "base")
+		defer r.start(nil)()
+		r.stream(space, "base", 2)
+		after(time.Second)
+		r.expect(1, 1)
+		ends := func(build string, n int) {
+			r.change("app", func(bc *buildconfig.BuildConfig) {
+				made := "r.example.com/base@" + digestOf(n)
+				bc.Triggers[0].LastTriggeredImage, bc.Triggers[0].LastBuiltImage = made, made
+				bc.LastBuild = &buildconfig.LastBuild{Name: build, Outcome: buildconfig.Succeeded, Ended: time.Now()}
+			})
+		}
+		ends(r.el.last().PipelineRunName, 2)
+		r.finish(r.el.last(), metav1.ConditionTrue, nil)
+		after(time.Minute)
+		ends("of-a-user", 1)
+		after(time.Minute)
+		r.expect(2, 2)
+		if e := r.el.last(); e.BaseDigest != "base:latest="+digestOf(2) {
+			t.Errorf("%+v", e)
+		}
+		ends(r.el.last().PipelineRunName, 2)
+		r.finish(r.el.last(), metav1.ConditionTrue, nil)
+		after(time.Hour)
+		r.expect(2, 2)
+	})
+}
+
+// PipelineRuns that nobody has asked for are told of, once each; those that another leader has asked for are not.
+func TestUnexpected(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		// spoil changes an event whose PipelineRun is gone, and of which another one comes.
+		spoil func(*event.Event)
+		// moves is how often the base moves after the event, and late how long the PipelineRun comes after that.
+		moves, unexpected int
+		late              time.Duration
+	}{
+		"asked for by another leader": {nil, 0, 0, time.Second},
+		"and the base has just moved": {nil, 1, 0, time.Second},
+		"replayed":                    {nil, 1, 1, time.Hour},
+		"a digest that no tag has":    {func(e *event.Event) { e.BaseDigest = "base:latest=" + digestOf(9) }, 0, 1, time.Second},
+		"no such stream":              {func(e *event.Event) { e.BaseDigest = "tools:latest=" + digestOf(9) }, 0, 1, time.Second},
+		"no digest":                   {func(e *event.Event) { e.BaseDigest = "" }, 0, 1, time.Second},
+		"another name":                {func(e *event.Event) { e.PipelineRunName = "app-by-hand" }, 0, 1, time.Second},
+		"no such build config":        {func(e *event.Event) { e.BuildConfig = "none" }, 0, 1, time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t)
+				r.stream(space, "base", 1)
+				r.config("app", "base")
+				r.el.answer = func(int, event.Event) answer { return lose }
+				former := r.start(nil)
+				r.stream(space, "base", 2)
+				after(time.Second)
+				former()
+				e := r.el.last()
+				if c.spoil != nil {
+					c.spoil(&e)
+				}
+				for i := range c.moves {
+					r.stream(space, "base", 3+i)
+				}
+				after(c.late)
+				run := runOf(e)
+				run.UID = "1"
+				r.runs.Add(run)
+				w := r.watcher(nil)
+				defer r.run(func(ctx context.Context) error {
+					return w.watching(ctx, func(ctx context.Context) error { return w.lead(ctx, false) })
+				})()
+				after(time.Minute)
+				want := fmt.Sprintf("osbs_imagewatch_unexpected_rebuilds_total %d\n", c.unexpected)
+				if got := get(t, w, "/metrics"); !strings.Contains(got, want) {
+					t.Errorf("not %q in the metrics:\n%s", want, got)
+				}
+				if got := slices.Contains(r.eventsOf("app"), "RebuildUnexpected"); got != (c.unexpected > 0 && e.BuildConfig == "app") {
+					t.Errorf("told: %t", got)
+				}
+			})
+		})
+	}
+}
+
+// A PipelineRun that was recorded, is deleted, and comes again from a recorded event.
+func TestUnexpectedAgain(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		r.stream(space, "base", 1)
+		r.config("app", "base")
+		w := r.watcher(nil)
+		defer r.run(func(ctx context.Context) error {
+			return w.watching(ctx, func(ctx context.Context) error { return w.lead(ctx, false) })
+		})()
+		r.stream(space, "base", 2)
+		after(time.Minute)
+		r.runs.Delete(runOf(r.el.last()))
+		after(time.Second)
+		again := runOf(r.el.last())
+		again.UID = "2"
+		r.runs.Add(again)
+		after(time.Minute)
+		r.expect(1, 1)
+		if got := get(t, w, "/metrics"); !strings.Contains(got, "osbs_imagewatch_unexpected_rebuilds_total 1\n") {
+			t.Errorf("metrics:\n%s", got)
 		}
 	})
 }

@@ -98,7 +98,7 @@ func later(a, b *PipelineRun) bool {
 func (s *Situation) planned(config string, run *PipelineRun) (rebuild.Build, bool) {
 	b := rebuild.Build{Config: config, Name: run.Name, Created: run.CreationTimestamp.Time}
 	if c := s.Configs[config]; c != nil && run.Facts.BaseDigest != "" {
-		b.Digests = event.ParseDigests(run.Facts.BaseDigest, c.tags())
+		b.Digests = event.ParseDigests(run.Facts.BaseDigest, c.Tags())
 	}
 	switch run.Facts.State {
 	case Running:
@@ -113,7 +113,8 @@ func (s *Situation) planned(config string, run *PipelineRun) (rebuild.Build, boo
 	return b, true
 }
 
-func (c *Config) tags() []string {
+// Tags are the names of its bases.
+func (c *Config) Tags() []string {
 	tags := make([]string, 0, len(c.Planned.Bases))
 	for _, base := range c.Planned.Bases {
 		tags = append(tags, base.Tag)
