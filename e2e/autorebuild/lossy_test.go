@@ -3,6 +3,7 @@
 package autorebuild
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
@@ -11,10 +12,12 @@ import (
 	"testing"
 	"time"
 
+	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
+	"github.com/osbs-tekton/osbs/pkg/buildconfig"
 	"github.com/osbs-tekton/osbs/pkg/event"
 )
 
@@ -118,4 +121,34 @@ func TestOnce(t *testing.T) {
 			t.Errorf("%s has seen %s", name, got)
 		}
 	}
+}
+
+// Bases of another namespace that may not be read stop nothing else; when they may be read, what is built on them follows.
+func TestNamespaceThatMayNotBeRead(t *testing.T) {
+	t.Parallel()
+	s, other := newSite(t, false), newSite(t, false)
+	newLossy(s)
+	s.move("base", 1)
+	other.move("tools", 1)
+	s.config("app", "base")
+	s.config("foreign", "tools")
+	s.must(s.change("foreign", func(bc *buildconfig.BuildConfig) { bc.Triggers[0].Namespace = other.Name }))
+	w := s.watch("-watch-namespace=" + other.Name)
+	s.move("base", 2)
+	other.move("tools", 2)
+	s.expect(1, time.Minute)
+	denied := fmt.Sprintf(`osbs_imagewatch_denied{what="ImageStreams of %s"}`, other.Name)
+	s.until("the metric says so", time.Minute, func() bool { return w.metric(denied) == 1 })
+	if !contains(w.said(), "may not be read", other.Name) {
+		t.Errorf("the log does not say so:\n%s", w.said())
+	}
+	_, err := s.Kube.RbacV1().RoleBindings(other.Name).Create(t.Context(), &rbacv1.RoleBinding{
+		ObjectMeta: metav1.ObjectMeta{Name: "watched"}, RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: "osbs-imagewatch"},
+		Subjects: []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Name: "osbs-imagewatch", Namespace: s.Name}},
+	}, metav1.CreateOptions{})
+	s.must(err)
+	s.expect(2, 2*time.Minute)
+	s.until("the metric says so", time.Minute, func() bool { return w.metric(denied) == 0 })
+	s.quiet(3 * time.Second)
+	s.exactly(2)
 }

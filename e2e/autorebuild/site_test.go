@@ -51,6 +51,8 @@ type site struct {
 	kubeconfig string
 	url        string
 	watchers   int
+	// kills counts those of the EventListener.
+	kills int
 }
 
 var (
@@ -95,6 +97,9 @@ func (s *site) within(t *testing.T) *site {
 	inner.t = t
 	return &inner
 }
+
+// always is a context for what must be done when the test has ended.
+func (s *site) always() context.Context { return context.WithoutCancel(s.t.Context()) }
 
 // until waits until ok says so.
 func (s *site) until(what string, limit time.Duration, ok func() bool) {
@@ -350,21 +355,30 @@ type watcher struct {
 	t       *testing.T
 	log     string
 	metrics string
-	over    bool
+	ended   chan struct{}
 }
 
 // watch starts a watcher, which is killed at the latest when the test ends.
 func (s *site) watch(args ...string) *watcher {
 	s.t.Helper()
 	s.watchers++
-	w := &watcher{t: s.t, log: filepath.Join(s.t.TempDir(), fmt.Sprintf("watcher-%d", s.watchers)), metrics: address(s.t)}
+	w := &watcher{t: s.t, log: filepath.Join(s.t.TempDir(), fmt.Sprintf("watcher-%d", s.watchers)), metrics: address(s.t), ended: make(chan struct{})}
 	w.Cmd = s.command(append([]string{"-listen=" + w.metrics}, args...)...)
 	log, err := os.Create(w.log)
 	s.must(err)
 	defer log.Close()
 	w.Stderr = log
 	s.must(w.Start())
-	s.t.Cleanup(w.kill)
+	go func() {
+		_ = w.Wait()
+		close(w.ended)
+	}()
+	s.t.Cleanup(func() {
+		w.kill()
+		if s.t.Failed() || testing.Verbose() {
+			s.t.Logf("%s:\n%s", filepath.Base(w.log), tail(w.said()))
+		}
+	})
 	return w
 }
 
@@ -381,20 +395,28 @@ func address(t *testing.T) string {
 
 // kill ends the watcher (SIGKILL).
 func (w *watcher) kill() {
-	if w.over {
-		return
-	}
 	_ = w.Process.Kill()
-	w.end()
+	<-w.ended
 }
 
-// end waits for the end of a watcher.
-func (w *watcher) end() {
-	w.over = true
-	_ = w.Wait()
-	if w.t.Failed() || testing.Verbose() {
-		w.t.Logf("watcher %s:\n%s", filepath.Base(w.log), tail(w.said()))
+// runs says that it has not ended.
+func (w *watcher) runs() bool {
+	select {
+	case <-w.ended:
+		return false
+	default:
+		return true
 	}
+}
+
+// ready says that it knows all of the namespace.
+func (w *watcher) ready() bool {
+	answer, err := http.Get("http://" + w.metrics + "/readyz")
+	if err != nil {
+		return false
+	}
+	defer answer.Body.Close()
+	return answer.StatusCode == http.StatusOK
 }
 
 // said is all that the watcher has logged.

@@ -35,6 +35,14 @@ func (s *site) of(config string) []unstructured.Unstructured {
 	return list.Items
 }
 
+// pendingRuns are those that can be ended.
+func (s *site) pendingRuns() []unstructured.Unstructured {
+	s.t.Helper()
+	list, err := s.all.Resource(pipelineRuns).Namespace(s.Name).List(s.t.Context(), metav1.ListOptions{})
+	s.must(err)
+	return slices.DeleteFunc(list.Items, func(run unstructured.Unstructured) bool { return !pending(run) })
+}
+
 // next waits until the build config has a PipelineRun that can be ended, and returns it.
 func (s *site) next(config string) unstructured.Unstructured {
 	s.t.Helper()
