@@ -92,7 +92,7 @@ func TestInterceptorsAreDown(t *testing.T) {
 	const n = 40
 	s.move("base", 1)
 	s.configs(n, "base")
-	w := s.watch()
+	w := s.watch("-confirm-timeout=3s")
 	lost := func() float64 { return w.metric(`osbs_imagewatch_deliveries_failed_total{reason="lost"}`) }
 	s.interceptors(0)
 	s.move("base", 2)
@@ -259,7 +259,8 @@ func TestAPIServersAreKilled(t *testing.T) {
 			}
 		}
 	}
-	w := s.watch()
+	watch := func() *watcher { return s.watch("-confirm-timeout=3s") }
+	w := watch()
 	for d, daemon := range daemons {
 		s.move(fmt.Sprintf("before%d", d), 2)
 		s.until("it works", time.Minute, func() bool { return len(s.runs()) > 2*each*d+2 })
@@ -270,7 +271,7 @@ func TestAPIServersAreKilled(t *testing.T) {
 		s.until("all are asked for", 3*time.Minute, func() bool {
 			if !w.runs() {
 				t.Log("the watcher has ended, and is started again, as a Deployment does")
-				w = s.watch()
+				w = watch()
 			}
 			return len(s.runs()) >= 2*each*(d+1)
 		})
