@@ -70,7 +70,7 @@ func (l *lossy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (l *lossy) create(e event.Event) {
 	run := &unstructured.Unstructured{Object: map[string]any{
 		"apiVersion": "tekton.dev/v1", "kind": "PipelineRun",
-		"spec": map[string]any{"pipelineRef": map[string]any{"name": "osbs"}, "status": "PipelineRunPending"},
+		"spec": map[string]any{"pipelineRef": map[string]any{"name": "osbs"}, "status": "PipelineRunPending", "managedBy": nobody},
 	}}
 	run.SetName(e.PipelineRunName)
 	run.SetLabels(map[string]string{event.LabelBuildConfig: e.BuildConfig, event.LabelAutorebuild: "true"})

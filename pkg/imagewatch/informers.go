@@ -30,7 +30,9 @@ type caches struct {
 	configs, streams, runs, leases, pause cache.SharedIndexInformer
 	// others are ImageStreams of other namespaces; one that may not be read does not stop the rest.
 	others map[string]cache.SharedIndexInformer
-	// denied are what the API forbids to read, each with its error, until it allows it.
+	// named are all, by what they are called in the log and in metrics.
+	named map[string]cache.SharedIndexInformer
+	// denied are what the API forbids to read, until it allows it, each with the resource version that was read last.
 	denied  sync.Map
 	started atomic.Bool
 }
@@ -40,9 +42,10 @@ func newCaches(o Options, c situation.Clients, notify func()) (*caches, error) {
 	configs := kube.CoreV1().ConfigMaps(o.Namespace)
 	leases := kube.CoordinationV1().Leases(o.Namespace)
 	var errs []error
-	out := &caches{namespace: o.Namespace, mark: o.Namespace + "/" + installation.Paused(o.Name), others: map[string]cache.SharedIndexInformer{}}
+	out := &caches{namespace: o.Namespace, mark: o.Namespace + "/" + installation.Paused(o.Name), others: map[string]cache.SharedIndexInformer{}, named: map[string]cache.SharedIndexInformer{}}
 	add := func(what string, lw cache.ListerWatcher, object runtime.Object) cache.SharedIndexInformer {
 		informer := cache.NewSharedIndexInformerWithOptions(lw, object, cache.SharedIndexInformerOptions{ObjectDescription: what})
+		out.named[what] = informer
 		errs = append(errs, informer.SetTransform(situation.Trim), informer.SetWatchErrorHandlerWithContext(out.tell(o, what)))
 		_, err := informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
 			AddFunc:    func(any) { notify() },
@@ -120,23 +123,18 @@ func (c *caches) tell(o Options, what string) cache.WatchErrorHandlerWithContext
 			cache.DefaultWatchErrorHandler(ctx, r, err)
 			return
 		}
-		if _, known := c.denied.Swap(what, err); !known {
+		if _, known := c.denied.LoadOrStore(what, c.named[what].LastSyncResourceVersion()); !known {
 			o.Log.Error("may not be read; the rest goes on", "what", what, "error", err)
 			o.Metrics.denied.WithLabelValues(what).Set(1)
 		}
 	}
 }
 
-// allowed clears what was forbidden and is not any more.
+// allowed clears what was forbidden and is not any more: something newer was read.
 func (c *caches) allowed(o Options) {
-	informers := map[string]cache.SharedIndexInformer{
-		"ConfigMaps": c.configs, "Leases": c.leases, "PipelineRuns": c.runs, "ImageStreams of " + o.Namespace: c.streams,
-	}
-	for namespace, informer := range c.others {
-		informers["ImageStreams of "+namespace] = informer
-	}
-	for what, informer := range informers {
-		if _, known := c.denied.Load(what); known && informer.HasSynced() {
+	for what, informer := range c.named {
+		before, known := c.denied.Load(what)
+		if known && informer.HasSynced() && informer.LastSyncResourceVersion() != before {
 			c.denied.Delete(what)
 			o.Metrics.denied.WithLabelValues(what).Set(0)
 			o.Log.Info("may be read now", "what", what)

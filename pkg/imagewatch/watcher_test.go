@@ -557,6 +557,32 @@ func TestOtherNamespaces(t *testing.T) {
 	})
 }
 
+// What may not be read any more is shown until it is read again.
+func TestDeniedLater(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		r.stream(space, "base", 1)
+		r.config("app", "base")
+		w := r.watcher(nil)
+		defer r.run(w.Run)()
+		after(time.Minute)
+		const what = "ImageStreams of " + space
+		shown := func(want string) {
+			t.Helper()
+			if got := get(t, w, "/metrics"); !strings.Contains(got, `osbs_imagewatch_denied{what="`+what+`"} `+want+"\n") {
+				t.Errorf("not %s in the metrics:\n%s", want, got)
+			}
+		}
+		w.caches.tell(w.o, what)(t.Context(), nil, apierrors.NewForbidden(imagev1.Resource("imagestreams"), "", errors.New("no")))
+		after(10 * time.Minute)
+		shown("1")
+		r.stream(space, "base", 2)
+		after(time.Minute)
+		shown("0")
+	})
+}
+
 func get(t *testing.T, w *Watcher, path string) string {
 	t.Helper()
 	out := httptest.NewRecorder()
