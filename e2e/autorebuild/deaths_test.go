@@ -204,7 +204,7 @@ func TestWatcherIsKilledWhileBasesMove(t *testing.T) {
 		return len(s.plan().Items) == 0
 	})
 	for config, on := range configs {
-		built := s.built(config)
+		built := s.builtOn(config)
 		for _, base := range on {
 			if want := s.current(base); built[base] != want {
 				t.Errorf("%s is built on %s of %s, want %s", config, built[base], base, want)

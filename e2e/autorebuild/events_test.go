@@ -116,7 +116,7 @@ func TestUnexpectedBuilds(t *testing.T) {
 	s.move("base", 1)
 	s.config("app", "base")
 	s.config("top", "app")
-	w := s.watch()
+	w := s.watch("-log-level=debug")
 	unexpected := 0.0
 	counts := func(build string) {
 		t.Helper()

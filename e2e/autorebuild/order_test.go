@@ -174,7 +174,7 @@ func twoBases(s *site) {
 		s.builds("staged", "runtime", digest(2))
 	}
 	s.still("staged", want)
-	if got := s.built("staged"); got["compiler"] != digest(2) || got["runtime"] != digest(2) {
+	if got := s.builtOn("staged"); got["compiler"] != digest(2) || got["runtime"] != digest(2) {
 		s.t.Errorf("the image is built on %v", got)
 	}
 }

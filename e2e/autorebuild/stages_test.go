@@ -163,8 +163,8 @@ func (s *site) change(config string, change func(*buildconfig.BuildConfig)) erro
 	}
 }
 
-// built are the digests that a build config's image is built on, by the base's name.
-func (s *site) built(config string) map[string]string {
+// builtOn are the digests that a build config's image is built on, by the base's name.
+func (s *site) builtOn(config string) map[string]string {
 	s.t.Helper()
 	cm, err := s.Kube.CoreV1().ConfigMaps(s.Name).Get(s.t.Context(), config, metav1.GetOptions{})
 	s.must(err)
@@ -197,9 +197,7 @@ func (s *site) plan() rebuild.Plan {
 	s.must(err)
 	now, err := situation.List(s.t.Context(), clients, s.Name)
 	s.must(err)
-	state := now.State
-	state.Postponed = map[string]bool{}
-	return now.Plan(state)
+	return now.Plan(0, nil, map[string]bool{})
 }
 
 // settled waits until the planner wants nothing that is not there: whatever is stale runs, waits for what runs, or was tried.

@@ -163,6 +163,7 @@ func (l *leader) deliver(ctx context.Context, k *situation.Config, p *delivery) 
 			l.o.Log.Debug("event accepted", "buildConfig", p.item.Config, "build", build, "attempt", p.attempt)
 			l.dispatch.accepted(build, now)
 		case errors.Is(err, errChanged):
+			l.o.Log.Debug("event not sent", "buildConfig", p.item.Config, "build", build, "error", err)
 			l.dispatch.again(build, now)
 		case errors.As(err, &everything):
 			l.dispatch.failed(build, now, true)
