@@ -20,12 +20,13 @@ import (
 // One installation serves all of these: each has bases and images of its own.
 func TestImagesFollowTheirBases(t *testing.T) {
 	t.Parallel()
-	s := newSite(t, "{max_concurrent: 50, rate: 1000}")
+	s := newSite(t, "{max_concurrent: 50, rate: 1000}", "")
 	s.gate = s.newGatekeeper()
 	t.Run("each", func(t *testing.T) {
 		for name, test := range map[string]func(*site){
 			"a chain of three": chainOfThree, "a diamond": diamond, "two bases": twoBases, "a base that moves again": movesAgain,
 			"a build that fails": fails, "disabled in the repository": disabled, "builds of a user": usersBuilds,
+			"the same content": unchanged,
 		} {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
@@ -168,6 +169,8 @@ func movesAgain(s *site) {
 	s.move("restless", s.gate.base("three", ""))
 	i.pause("false")
 	s.settled(i)
+
+	s.outdated(i, runs[0], 5)
 }
 
 // during waits until the nth rebuild of an image runs the Dockerfile.

@@ -13,10 +13,17 @@ import (
 	"github.com/osbs-tekton/osbs/pkg/buildconfig/configmap"
 )
 
-// Of six images that are to be rebuilt, two are at a time.
-func TestNoMoreRebuildsRunThanMay(t *testing.T) {
+// Another installation, with other settings, serves these.
+func TestSettings(t *testing.T) {
 	t.Parallel()
-	s := newSite(t, "{max_concurrent: 2, rate: 1000}")
+	s := newSite(t, "{max_concurrent: 2, rate: 1000}", "early_cutoff: false\n")
+	t.Run("two at a time", func(t *testing.T) { twoAtATime(s.within(t)) })
+	t.Run("the same content is pushed", func(t *testing.T) { unchangedIsPushed(s.within(t)) })
+	s.kept()
+}
+
+// Of six images that are to be rebuilt, two are at a time.
+func twoAtATime(s *site) {
 	first := s.move("common", map[string]string{"content": "one\n"})
 	images := make([]*image, 6)
 	for n := range images {
@@ -32,9 +39,8 @@ func TestNoMoreRebuildsRunThanMay(t *testing.T) {
 		runs = append(runs, run)
 	}
 	if n := atOnce(runs); n != 2 {
-		t.Errorf("%d rebuilds ran at once", n)
+		s.T.Errorf("%d rebuilds ran at once", n)
 	}
-	s.kept()
 }
 
 // pretend writes down that an image was built on a base, so that no user need build it first.
