@@ -11,6 +11,7 @@ import (
 	"os"
 	"time"
 
+	"go.opentelemetry.io/otel/attribute"
 	"k8s.io/client-go/rest"
 	"k8s.io/klog/v2"
 
@@ -19,6 +20,7 @@ import (
 	"github.com/osbs-tekton/osbs/pkg/imagewatch"
 	"github.com/osbs-tekton/osbs/pkg/situation"
 	"github.com/osbs-tekton/osbs/pkg/step"
+	"github.com/osbs-tekton/osbs/pkg/tracing"
 )
 
 func main() { step.Main(spec()) }
@@ -83,6 +85,12 @@ func (s settings) run(ctx context.Context, o imagewatch.Options) error {
 	o.Identity = fmt.Sprintf("%s_%d", o.Identity, os.Getpid())
 	config := rest.CopyConfig(found.REST)
 	config.UserAgent, config.QPS, config.Burst = "osbs-imagewatch", float32(*s.requests), 2**s.requests
+	traces, err := tracing.Open(ctx, o.Log, "osbs-imagewatch", attribute.String("k8s.namespace.name", o.Namespace), attribute.String("service.instance.id", o.Identity))
+	if err != nil {
+		return err
+	}
+	defer traces.Close(ctx)
+	o.Tracer = traces.Tracer()
 	clients, err := situation.Connect(config, o.Namespace)
 	if err != nil {
 		return err

@@ -256,4 +256,6 @@ type Autorebuild struct {
 	Image string `json:"image,omitempty"`
 	// Resources are the compute resources of the watcher.
 	Resources *Resources `json:"resources,omitempty"`
+	// Env are environment variables of the watcher, such as those of OpenTelemetry.
+	Env map[string]string `json:"env,omitempty"`
 }

@@ -88,7 +88,8 @@ func TestLoadEverything(t *testing.T) {
 			"sync": {Resources: large},
 		},
 		Autorebuild: Autorebuild{Enabled: &yes, WebhookSecret: "webhook", MaxConcurrent: 2, Rate: 10, WatchNamespaces: List{"bases", "other-bases"},
-			ScheduledImports: &no, Image: "ko://github.com/osbs-tekton/osbs/cmd/imagewatch", Resources: &Resources{Limits: map[string]string{"memory": "128Mi"}}},
+			ScheduledImports: &no, Image: "ko://github.com/osbs-tekton/osbs/cmd/imagewatch",
+			Env: map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector.observability.svc:4318"}, Resources: &Resources{Limits: map[string]string{"memory": "128Mi"}}},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)

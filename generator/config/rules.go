@@ -174,6 +174,8 @@ var rulesByKind = map[string]rule{
 	"autorebuild.watch_namespaces[]": namespaceName,
 	"autorebuild.scheduled_imports":  {unset: true},
 	"autorebuild.image":              image,
+	"autorebuild.env":                {keys: &envName},
+	"autorebuild.env.*":              {longest: 128 << 10, empty: true},
 }
 
 var (

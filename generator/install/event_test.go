@@ -10,6 +10,8 @@ import (
 	pipelinev1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
 	triggersv1 "github.com/tektoncd/triggers/pkg/apis/triggers/v1beta1"
 	"github.com/tektoncd/triggers/pkg/template"
+	"go.opentelemetry.io/otel/propagation"
+	"go.opentelemetry.io/otel/trace"
 	kyaml "sigs.k8s.io/kustomize/kyaml/yaml"
 	"sigs.k8s.io/yaml"
 
@@ -113,7 +115,33 @@ func TestEventBecomesPipelineRun(t *testing.T) {
 			t.Errorf("annotation %s is %q, want %q", key, run.Annotations[key], want)
 		}
 	}
+	if context := run.Annotations[event.AnnotationSpanContext]; context != "" {
+		t.Errorf("without a trace its context is %q", context)
+	}
 	if run.Labels[event.LabelBuildConfig] != "app-main-403eb" || run.Labels[event.LabelAutorebuild] != "true" {
 		t.Errorf("labels %v", run.Labels)
+	}
+}
+
+// TestTraceGoesOn: Tekton finds the trace of the event in the annotation, as it reads it.
+func TestTraceGoesOn(t *testing.T) {
+	objects, err := install.Objects(config.Default(), testChain(t), parse(t, pipelineText))
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := anEvent()
+	const parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+	e.SpanContext = `{"traceparent":"` + parent + `"}`
+	if err := e.Validate(); err != nil {
+		t.Fatal(err)
+	}
+	run := resolve(t, objects, e)
+	carrier := propagation.MapCarrier{}
+	if err := json.Unmarshal([]byte(run.Annotations[event.AnnotationSpanContext]), &carrier); err != nil {
+		t.Fatal(err)
+	}
+	found := trace.SpanContextFromContext(propagation.TraceContext{}.Extract(t.Context(), carrier))
+	if found.TraceID().String() != "0af7651916cd43dd8448eb211c80319c" || found.SpanID().String() != "b7ad6b7169203331" || !found.IsSampled() {
+		t.Errorf("Tekton finds %+v", found)
 	}
 }

@@ -1,6 +1,8 @@
 package install
 
 import (
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -8,6 +10,7 @@ import (
 
 	"github.com/osbs-tekton/osbs/generator/chain/tree"
 	"github.com/osbs-tekton/osbs/generator/config"
+	"github.com/osbs-tekton/osbs/pkg/failure"
 )
 
 // imagewatch are the objects of the watcher.
@@ -22,6 +25,14 @@ func imagewatch(cfg *config.Config, values map[string]string) ([]*yaml.RNode, er
 	}
 	container := tree.Named(tree.Items(deployment.YNode(), "spec", "template", "spec", "containers"), "imagewatch")
 	tree.Set(container, "args", tree.Strings(watcherArgs(cfg)...))
+	for _, name := range slices.Sorted(maps.Keys(cfg.Autorebuild.Env)) {
+		if env := tree.Named(tree.Items(container, "env"), name); env != nil {
+			return nil, failure.New(failure.Usage, "autorebuild.env.%s: the watcher has a value of its own for it", name)
+		}
+		env := tree.Map("name", name)
+		tree.Set(env, "value", tree.String(cfg.Autorebuild.Env[name]))
+		tree.Append(container, "env", env)
+	}
 	if cfg.Autorebuild.Image != "" {
 		tree.Set(container, "image", tree.String(cfg.Autorebuild.Image))
 	}

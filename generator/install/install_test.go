@@ -91,6 +91,7 @@ func TestObjects(t *testing.T) {
 			c.Autorebuild.WatchNamespaces = config.List{"openshift", "team-a"}
 			c.Autorebuild.ScheduledImports = &off
 			c.Autorebuild.Image = "registry.example.com/watch:1"
+			c.Autorebuild.Env = map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector.observability.svc:4318"}
 			c.Autorebuild.Resources = &config.Resources{Limits: map[string]string{"memory": "1Gi"}}
 			c.Workspace.StorageClass = "fast"
 			c.Storage = &config.Volume{Claim: "layers"}

@@ -116,6 +116,7 @@ func runAnnotations() [][2]string {
 		{event.AnnotationBaseDigest, "base-digest"}, {event.AnnotationReason, "reason"}, {event.AnnotationBase, "base"},
 		{event.AnnotationBaseOldDigest, "base-old-digest"}, {event.AnnotationBaseNewDigest, "base-new-digest"},
 		{event.AnnotationCausedBy, "caused-by"}, {event.AnnotationReasons, "reasons"},
+		{event.AnnotationSpanContext, "span-context"},
 	}
 }
 

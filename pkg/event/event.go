@@ -55,6 +55,9 @@ type Event struct {
 	BaseNewDigest string `json:"baseNewDigest,omitempty"`
 	// CausedBy is the build that moved the base if it is known, else the build config that produces it.
 	CausedBy string `json:"causedBy,omitempty"`
+	// SpanContext is the trace that the rebuild belongs to, as Tekton takes it in an annotation: JSON text with traceparent. Empty if
+	// there is none.
+	SpanContext string `json:"spanContext,omitempty"`
 	// Reasons are all reasons: a JSON array of rebuild.Reason, as text.
 	Reasons string `json:"reasons"`
 	// Extra are parameters of a customised pipeline: $(body.extra.NAME).
@@ -70,6 +73,8 @@ const (
 	AnnotationBaseDigest = "osbs.dev/base-digest"
 	AnnotationReasons    = "osbs.dev/reasons"
 	AnnotationCausedBy   = "osbs.dev/caused-by"
+	// AnnotationSpanContext has the event's spanContext. It is Tekton's, which goes on with that trace; empty, it begins one of its own.
+	AnnotationSpanContext = "tekton.dev/pipelinerunSpanContext"
 	// The first reason in parts, for people.
 	AnnotationReason        = "osbs.dev/reason"
 	AnnotationBase          = "osbs.dev/base"

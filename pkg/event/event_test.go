@@ -27,6 +27,8 @@ var (
 	token = []byte("not a secret\n")
 )
 
+const spanContext = `{"traceparent":"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}`
+
 func digest(c string) string { return "sha256:" + strings.Repeat(c, 64) }
 
 // full is an event in which every member says something.
@@ -120,6 +122,9 @@ func TestWhatIsAccepted(t *testing.T) {
 		"tag":                {with(func(e *event.Event) { e.Base = "base" }), false, false},
 		"last commit":        {with(func(e *event.Event) { e.GitLastCommit = "c0ffee1" }), false, false},
 		"last commit, flag":  {with(func(e *event.Event) { e.GitLastCommit = "--" + strings.Repeat("a", 38) }), false, false},
+		"trace":              {with(func(e *event.Event) { e.SpanContext = spanContext }), true, true},
+		"trace and more":     {with(func(e *event.Event) { e.SpanContext = strings.Replace(spanContext, "}", `,"a":"b"}`, 1) }), false, false},
+		"malformed trace":    {with(func(e *event.Event) { e.SpanContext = strings.Replace(spanContext, "-01", "-99", 1) }), false, false},
 		"old digest":         {with(func(e *event.Event) { e.BaseOldDigest = "x" }), false, false},
 		"new digest":         {with(func(e *event.Event) { e.BaseNewDigest = "sha256:" + strings.Repeat("g", 64) }), false, false},
 		"branch is a flag":   {with(func(e *event.Event) { e.GitBranch = "--upload-pack=x" }), false, false},
@@ -190,6 +195,7 @@ func TestBindings(t *testing.T) {
 func TestRequest(t *testing.T) {
 	t.Parallel()
 	want := full()
+	want.SpanContext = spanContext
 	r, err := event.NewRequest(t.Context(), "http://el.example.com:8080", "/namespaces/team/imagewatch", want, token)
 	if err != nil {
 		t.Fatal(err)
@@ -197,6 +203,7 @@ func TestRequest(t *testing.T) {
 	for name, value := range map[string]string{
 		"ce-id": want.PipelineRunName, "ce-subject": want.BuildConfig, "ce-type": event.Type, "ce-specversion": "1.0", "ce-time": want.Time,
 		"ce-source": "/namespaces/team/imagewatch", "content-type": "application/json", "x-github-event": event.Type,
+		"ce-traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
 	} {
 		if got := r.Header.Get(name); got != value {
 			t.Errorf("header %s is %q, want %q", name, got, value)

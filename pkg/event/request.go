@@ -10,6 +10,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"regexp"
 
 	"github.com/osbs-tekton/osbs/pkg/failure"
 )
@@ -21,6 +22,9 @@ const (
 	HeaderSignature = "X-Hub-Signature-256"
 	// HeaderEventType holds Type, for that interceptor.
 	HeaderEventType = "X-GitHub-Event"
+
+	// headerTraceParent is that of CloudEvents' extension for distributed tracing.
+	headerTraceParent = "Ce-Traceparent"
 
 	specVersion     = "1.0"
 	signaturePrefix = "sha256="
@@ -48,6 +52,9 @@ func NewRequest(ctx context.Context, url, source string, e Event, token []byte) 
 		"Ce-Subject": e.BuildConfig, "Ce-Time": e.Time, HeaderEventType: Type, HeaderSignature: Sign(body, token),
 	} {
 		r.Header.Set(name, value)
+	}
+	if parent := regexp.MustCompile(traceParent).FindString(e.SpanContext); parent != "" {
+		r.Header.Set(headerTraceParent, parent)
 	}
 	return r, nil
 }

@@ -36,6 +36,9 @@ const (
 	DigestsPattern = `^` + tag + `=` + digest + `(,` + tag + `=` + digest + `)*$`
 	// CommitPattern is that of a commit.
 	CommitPattern = `^[0-9a-f]{40}$`
+	// SpanContextPattern is that of a W3C trace context in JSON.
+	SpanContextPattern = `^[{]"traceparent":"` + traceParent + `"[}]$`
+	traceParent        = `00-[0-9a-f]{32}-[0-9a-f]{16}-0[01]`
 	// wordPattern is that of what becomes an argument of git.
 	wordPattern = `^[^-[:cntrl:][:space:]][^[:cntrl:][:space:]]*$`
 	// BasePattern is that of an ImageStreamTag, perhaps of another namespace.
@@ -45,6 +48,7 @@ const (
 var (
 	nameRule    = regexp.MustCompile(NamePattern)
 	commitRule  = regexp.MustCompile(CommitPattern)
+	spanRule    = regexp.MustCompile(SpanContextPattern)
 	digestRule  = regexp.MustCompile(DigestPattern)
 	digestsRule = regexp.MustCompile(DigestsPattern)
 	baseRule    = regexp.MustCompile(BasePattern)
@@ -61,6 +65,7 @@ const Filter = `body.pipelineRunName.matches('` + NamePattern + `')` +
 	` && (!has(body.gitLastCommit) || body.gitLastCommit.matches('` + CommitPattern + `'))` +
 	` && (!has(body.baseOldDigest) || body.baseOldDigest.matches('` + DigestPattern + `'))` +
 	` && (!has(body.baseNewDigest) || body.baseNewDigest.matches('` + DigestPattern + `'))` +
+	` && (!has(body.spanContext) || body.spanContext.matches('` + SpanContextPattern + `'))` +
 	` && (!has(body.pipeline) || body.pipeline.matches('` + NamePattern + `'))` +
 	` && body.buildArg.startsWith('[') && body.reasons.startsWith('[')`
 
@@ -88,6 +93,7 @@ func (e Event) Validate() error {
 	check(err == nil && oneWord(e.GitURL), "gitUrl", "a git URL")
 	check(oneWord(e.GitBranch), "gitBranch", "the name of a branch")
 	check(e.GitLastCommit == "" || commitRule.MatchString(e.GitLastCommit), "gitLastCommit", "a commit: 40 hex digits")
+	check(e.SpanContext == "" || spanRule.MatchString(e.SpanContext), "spanContext", `{"traceparent":"..."} of a W3C trace context`)
 	check(digestsRule.MatchString(e.BaseDigest), "baseDigest", "TAG=DIGEST, separated by commas")
 	check(baseRule.MatchString(e.Base), "base", "the ImageStreamTag of the first reason")
 	check(digestRule.MatchString(e.BaseOldDigest), "baseOldDigest", "a digest")

@@ -11,6 +11,9 @@ import (
 	"log/slog"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
+	"go.opentelemetry.io/otel/trace/noop"
+
 	"github.com/osbs-tekton/osbs/pkg/failure"
 )
 
@@ -34,8 +37,9 @@ type Options struct {
 	// ScheduledImports gives a base without an ImageStream one that is imported regularly; with plain HTTP from the hosts of Insecure.
 	ScheduledImports bool
 	Insecure         []string
-	// Metrics may be nil.
+	// Metrics and Tracer may be nil.
 	Metrics *Metrics
+	Tracer  trace.Tracer
 }
 
 // The defaults of Options.
@@ -56,6 +60,9 @@ func (o Options) withDefaults() Options {
 	o.ConfirmTimeout = cmp.Or(o.ConfirmTimeout, DefaultConfirmTimeout)
 	if o.Metrics == nil {
 		o.Metrics = NewMetrics()
+	}
+	if o.Tracer == nil {
+		o.Tracer = noop.NewTracerProvider().Tracer("")
 	}
 	return o
 }

@@ -40,6 +40,8 @@ type leader struct {
 	expected expected
 	// recorded are the build configs in which nothing is missing of their newest run.
 	recorded map[string]recorded
+	// traces are the spans of what was asked for.
+	traces *traces
 }
 
 // recorded is a build config, and its newest run, as they were when nothing was missing.
@@ -60,7 +62,8 @@ func (w *watcher) lead(ctx context.Context, once bool) error {
 		expected: expected{asked: map[string]bool{}, explained: map[string]types.UID{}}, recorded: map[string]recorded{},
 		results: make(chan func(time.Time)),
 	}
-	l.chores = newChores(l.results)
+	l.chores, l.traces = newChores(l.results), newTraces(w.o.Tracer)
+	defer l.traces.close()
 	w.o.Metrics.leader.Set(1)
 	defer w.o.Metrics.leader.Set(0)
 	defer w.turned.Store(0)
@@ -84,9 +87,10 @@ func (l *leader) turn(ctx context.Context, now time.Time) (wake time.Time, done 
 	d := l.dispatch.decide(s, now)
 	l.o.Metrics.planning.Observe(time.Since(now).Seconds())
 	l.tell(s, d)
+	l.traces.sweep(l.dispatch)
 	for _, p := range d.send {
 		l.expected.asked[p.item.Build] = true
-		go l.deliver(ctx, s.Configs[p.item.Config], p)
+		go l.deliver(l.traces.ask(ctx, s, p, now), s.Configs[p.item.Config], p)
 	}
 	l.chores.begin()
 	l.record(ctx, s, now)
@@ -162,9 +166,11 @@ func (l *leader) deliver(ctx context.Context, k *situation.Config, p *delivery) 
 		case err == nil:
 			l.o.Log.Debug("event accepted", "buildConfig", p.item.Config, "build", build, "attempt", p.attempt)
 			l.dispatch.accepted(build, now)
+			l.traces.note(build, spanAccepted)
 		case errors.Is(err, errChanged):
 			l.o.Log.Debug("event not sent", "buildConfig", p.item.Config, "build", build, "error", err)
 			l.dispatch.again(build, now)
+			l.traces.delivered(build, spanOutdated, nil)
 		case errors.As(err, &everything):
 			l.dispatch.failed(build, now, true)
 			l.failed(k, p, reasonRefused, err)
@@ -186,6 +192,7 @@ func report(ctx context.Context, results chan<- func(time.Time), result func(tim
 // failed tells of a delivery that came to nothing: people only when it has happened a few times.
 func (l *leader) failed(k *situation.Config, p *delivery, reason string, err error) {
 	l.o.Metrics.failed.WithLabelValues(reason).Inc()
+	l.traces.delivered(p.item.Build, reason, err)
 	l.o.Log.Warn("delivery failed", "buildConfig", p.item.Config, "build", p.item.Build, "attempt", p.attempt, "reason", reason, "error", err)
 	if p.attempt == giveUp || reason == reasonInvalid && p.attempt == 1 {
 		l.events.Eventf(k.Object, corev1.EventTypeWarning, "RebuildNotDelivered", "build %s could not be started: %v", p.item.Build, err)
@@ -232,6 +239,7 @@ func (l *leader) want(ctx context.Context, key string, k *situation.Config, now 
 // tell says what a decision means: in the log, the metrics, and to people.
 func (l *leader) tell(s *situation.Situation, d decision) {
 	for _, p := range d.confirmed {
+		l.traces.end(p.item.Build, spanSeen)
 		k := s.Configs[p.item.Config]
 		created, _ := s.Created(p.item.Build)
 		if created.Before(p.first.Truncate(time.Second)) {

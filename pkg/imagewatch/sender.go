@@ -21,6 +21,7 @@ import (
 	"github.com/osbs-tekton/osbs/pkg/imageimport"
 	"github.com/osbs-tekton/osbs/pkg/rebuild"
 	"github.com/osbs-tekton/osbs/pkg/situation"
+	"github.com/osbs-tekton/osbs/pkg/tracing"
 )
 
 const (
@@ -56,7 +57,9 @@ func (w *watcher) send(ctx context.Context, k *situation.Config, d *delivery) er
 	if err != nil {
 		return &refused{err}
 	}
-	request, err := event.NewRequest(ctx, w.o.URL, "/namespaces/"+w.o.Namespace+"/imagewatch", event.New(k.BuildConfig, d.item, time.Now()), token)
+	e := event.New(k.BuildConfig, d.item, time.Now())
+	e.SpanContext = tracing.SpanContext(ctx)
+	request, err := event.NewRequest(ctx, w.o.URL, "/namespaces/"+w.o.Namespace+"/imagewatch", e, token)
 	if err != nil {
 		return err
 	}
