@@ -185,22 +185,29 @@ func (t *Planner) again() []int32 {
 // merge puts what was decided again into the order of the items, and takes the marks away.
 func (t *Planner) merge(done []int32) []int32 {
 	news := slices.DeleteFunc(slices.Clone(done), func(n int32) bool { return t.p.items[n] == nil })
-	slices.SortFunc(news, t.p.compare)
 	out := make([]int32, 0, len(t.sorted)+len(news))
 	for _, n := range t.sorted {
-		if t.dirty[n] {
-			continue
+		if !t.dirty[n] {
+			out = append(out, n)
 		}
-		for len(news) > 0 && t.p.compare(news[0], n) < 0 {
-			out, news = append(out, news[0]), news[1:]
-		}
-		out = append(out, n)
 	}
 	for _, n := range done {
 		t.dirty[n] = false
 	}
-	return append(out, news...)
+	if len(news) > fewItems {
+		out = append(out, news...)
+		slices.SortFunc(out, t.p.compare)
+		return out
+	}
+	for _, n := range news {
+		at, _ := slices.BinarySearchFunc(out, n, t.p.compare)
+		out = slices.Insert(out, at, n)
+	}
+	return out
 }
+
+// fewItems are put into their places one by one.
+const fewItems = 100
 
 // ranks is a heap of places in the order of a graph.
 type ranks []int32

@@ -18,7 +18,7 @@ const (
 	inFlight     = 8
 	manyInFlight = 48
 	// At the rates that are hoped for, the small fan-outs take 200 s and the large one 500 s.
-	someLimit, manyLimit = 5 * time.Minute, 9 * time.Minute
+	someLimit, manyLimit = 5 * time.Minute, 4 * time.Minute
 	// after a fan-out it is looked for so long whether more comes than was asked for.
 	quiet = 5 * time.Second
 )
