@@ -18,6 +18,7 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/osbs-tekton/osbs/e2e/bench/autorebuild"
 )
@@ -39,6 +40,7 @@ func run(ctx context.Context) error {
 	keep := flag.Bool("keep", false, "leave the namespaces; after the case size also Tekton's controller stopped")
 	o := autorebuild.Options{Out: os.Stdout, Progress: os.Stderr}
 	flag.Float64Var(&o.Share, "share", 1, "how many of the objects of autorebuilds are made, for a trial: 0.1 is a tenth")
+	flag.DurationVar(&o.Limit, "limit", 9*time.Minute, "for the case fan-out: how long the largest may take; what has come of it until then is printed")
 	flag.StringVar(&o.Use, "use", "", "for the case size: namespace that was filled and left by -keep")
 	flag.IntVar(&o.RunSize, "run-size", 0, "bytes of an old PipelineRun, if more than one has without a copy of its Pipeline")
 	flag.Parse()

@@ -10,6 +10,7 @@ import (
 	"math"
 	"os"
 	"slices"
+	"time"
 )
 
 // Options say what is measured with what.
@@ -22,6 +23,8 @@ type Options struct {
 	Share float64
 	// RunSize is about how many bytes each old PipelineRun has, at least what one without its Pipeline has.
 	RunSize int
+	// Limit bounds the fan-out to the most dependents: what has come of it until then is printed.
+	Limit time.Duration
 	// Keep leaves the namespaces, and with a large one Tekton's controller held. Use is a large one that was left so.
 	Keep bool
 	Use  string

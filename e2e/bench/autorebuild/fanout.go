@@ -17,8 +17,10 @@ const (
 	// inFlight is the watcher's default, for one pod of the EventListener. manyInFlight is for all of them.
 	inFlight     = 8
 	manyInFlight = 48
-	// At the rates that are hoped for, the small fan-outs take 200 s and the large one 500 s.
-	someLimit, manyLimit = 5 * time.Minute, 4 * time.Minute
+	// At the rates that are hoped for, the small fan-outs take 200 s and the large one, which Options.Limit bounds, 500 s.
+	someLimit = 5 * time.Minute
+	// peerLimit bounds what the EventListener that selects is given.
+	peerLimit = 2 * time.Minute
 	// after a fan-out it is looked for so long whether more comes than was asked for.
 	quiet = 5 * time.Second
 )
@@ -71,71 +73,87 @@ func (f *flow) measure(ctx context.Context, o *observer, limit time.Duration, as
 	return err
 }
 
-// fanOut moves a base with many dependents.
+// fanOut moves bases with many dependents, and prints what came of each.
 func fanOut(ctx context.Context, s *site) error {
 	url, err := s.url(ctx, listener)
 	if err != nil {
 		return err
 	}
-	one, err := s.fanOutOf(ctx, url, "a", some, 1, someLimit)
-	if err != nil {
-		return err
+	printHead(s.Out)
+	var reference flow
+	for i, measure := range []func() (flow, error){
+		func() (flow, error) { return s.fanOutOf(ctx, url, "a", some, 1, someLimit) },
+		func() (flow, error) { return s.peersFanOut(ctx) },
+		func() (flow, error) { return s.fanOutOf(ctx, url, "b", some, replicas, someLimit) },
+		func() (flow, error) { return s.quickFanOut(ctx, url) },
+		func() (flow, error) { return s.fanOutOf(ctx, url, "d", many, replicas, s.Limit) },
+	} {
+		f, err := measure()
+		if err != nil {
+			return err
+		}
+		if i == 0 {
+			reference = f
+		}
+		f.print(s.Out, reference)
 	}
+	return nil
+}
+
+// peersFanOut asks the EventListener that selects for a few builds at once: more would take too long.
+func (s *site) peersFanOut(ctx context.Context) (flow, error) {
 	peer, err := s.selecting(ctx)
 	if err != nil {
-		return err
+		return flow{}, err
 	}
-	theirs, err := s.eventsAtOnce(ctx, peer, s.scaled(selected)/20+1, someLimit)
+	f, err := s.eventsAtOnce(ctx, peer, s.scaled(selected)/40+1, peerLimit)
 	if err != nil {
-		return err
+		return f, err
 	}
-	if err := s.scale(ctx, selectingOne, 0); err != nil {
-		return err
+	return f, s.scale(ctx, selectingOne, 0)
+}
+
+// quickFanOut lets the EventListener make more requests, and takes that back.
+func (s *site) quickFanOut(ctx context.Context, url string) (flow, error) {
+	if err := s.setQPS(ctx, strconv.Itoa(quickQPS)); err != nil {
+		return flow{}, err
 	}
-	four, err := s.fanOutOf(ctx, url, "b", some, replicas, someLimit)
+	f, err := s.fanOutOf(ctx, url, "c", some, 1, someLimit)
 	if err != nil {
-		return err
+		return f, err
 	}
-	large, err := s.fanOutOf(ctx, url, "c", many, replicas, manyLimit)
-	if err != nil {
-		return err
-	}
-	if err := s.quicken(ctx); err != nil {
-		return err
-	}
-	quick, err := s.fanOutOf(ctx, url, "d", some, 1, someLimit)
-	if err != nil {
-		return err
-	}
-	quick.what = fmt.Sprintf("osbs, kube-api-qps %d", quickQPS)
-	printFlows(s.Out, one, theirs, four, large, quick)
-	return nil
+	f.what = fmt.Sprintf("osbs, kube-api-qps %d", quickQPS)
+	return f, s.setQPS(ctx, "")
 }
 
 // quickQPS is how many requests to the API server the EventListener may make in a second instead of 5.
 const quickQPS = 50
 
-// quicken raises the EventListener's bound, which it reads when it starts.
-func (s *site) quicken(ctx context.Context) error {
+// setQPS bounds the EventListener's requests, which it reads when it starts; with an empty text by what its program says.
+func (s *site) setQPS(ctx context.Context, text string) error {
 	secrets := s.kube.CoreV1().Secrets(s.name)
 	secret, err := secrets.Get(ctx, webhookSecret, metav1.GetOptions{})
 	if err != nil {
 		return err
 	}
-	secret.Data["kube-api-qps"] = []byte(strconv.Itoa(quickQPS))
+	if secret.Data["kube-api-qps"] = []byte(text); text == "" {
+		delete(secret.Data, "kube-api-qps")
+	}
 	if _, err := secrets.Update(ctx, secret, metav1.UpdateOptions{}); err != nil {
 		return err
 	}
 	return s.scale(ctx, listener, 0)
 }
 
-func printFlows(w io.Writer, reference flow, others ...flow) {
+func printHead(w io.Writer) {
 	fmt.Fprintf(w, "\nmany builds at once: PipelineRuns created\n")
-	fmt.Fprintf(w, "  %-40s %8s %7s %8s %6s %8s %7s %8s %16s %12s %9s\n", "", "replicas", "asked", "created", "twice", "s", "/ s", "ratio", "machine CPU s/run", "watcher CPU s", "peak MiB")
-	for _, f := range append([]flow{reference}, others...) {
-		fmt.Fprintf(w, "  %-40s %8d %7d %8d %6d %8.1f %7.2f %8.2f %16.3f %12.1f %9d\n", f.what, f.replicas, f.asked, f.created, f.twice, f.took.Seconds(), f.rate(),
-			f.rate()/reference.rate(), f.cpu/float64(max(1, f.created)), f.watcher, f.peak>>20)
-	}
+	fmt.Fprintf(w, "  %-40s %8s %7s %8s %6s %8s %7s %8s %17s %13s %9s\n", "", "replicas", "asked", "created", "twice", "s", "/ s", "ratio", "machine CPU s/run", "watcher CPU s", "peak MiB")
+}
+
+// print prints a line; the ratio is to the rate of the reference.
+func (f flow) print(w io.Writer, reference flow) {
+	fmt.Fprintf(w, "  %-40s %8d %7d %8d %6d %8.1f %7.2f %8.2f %17.3f %13.1f %9d\n", f.what, f.replicas, f.asked, f.created, f.twice, f.took.Seconds(), f.rate(),
+		f.rate()/reference.rate(), f.cpu/float64(max(1, f.created)), f.watcher, f.peak>>20)
 }
 
 // fanOutOf makes build configs on one base, moves it, and counts.
@@ -162,7 +180,8 @@ func (s *site) fanOutOf(ctx context.Context, url, prefix string, number, pods in
 		return f, err
 	}
 	defer w.stop()
-	return f, s.fan(ctx, &f, w, base, limit)
+	err = s.fan(ctx, &f, w, base, limit)
+	return f, err
 }
 
 // fan moves the base under a watcher that runs.

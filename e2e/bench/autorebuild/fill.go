@@ -8,12 +8,14 @@ import (
 
 	imagev1 "github.com/openshift/api/image/v1"
 	"golang.org/x/sync/errgroup"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/osbs-tekton/osbs/pkg/buildconfig"
 	"github.com/osbs-tekton/osbs/pkg/buildconfig/configmap"
 	"github.com/osbs-tekton/osbs/pkg/event"
+	"github.com/osbs-tekton/osbs/pkg/situation"
 )
 
 // workers make objects at a time.
@@ -76,7 +78,21 @@ func (s *site) createConfig(ctx context.Context, name, base string) error {
 	if err != nil {
 		return err
 	}
-	_, err = s.kube.CoreV1().ConfigMaps(s.name).Create(ctx, cm, metav1.CreateOptions{})
+	return s.create(ctx, cm)
+}
+
+// createOld makes a build config that knows of its old runs, as the watcher has told it when they began.
+func (s *site) createOld(ctx context.Context, name, base string) error {
+	cm, err := configmap.To(config(name, base))
+	if err != nil {
+		return err
+	}
+	cm.Annotations[situation.AnnotationLastAutorebuild] = time.Now().Add(time.Hour).UTC().Format(time.RFC3339) + " old"
+	return s.create(ctx, cm)
+}
+
+func (s *site) create(ctx context.Context, cm *corev1.ConfigMap) error {
+	_, err := s.kube.CoreV1().ConfigMaps(s.name).Create(ctx, cm, metav1.CreateOptions{})
 	return err
 }
 

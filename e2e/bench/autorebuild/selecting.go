@@ -109,7 +109,7 @@ func (s *site) eventsAtOnce(ctx context.Context, url string, n int, limit time.D
 	}
 	defer o.stop()
 	f := flow{what: fmt.Sprintf("selected among %d Triggers by CEL", s.scaled(selected)), replicas: 1, asked: n}
-	return f, f.measure(ctx, o, limit, func() error {
+	err = f.measure(ctx, o, limit, func() error {
 		g, ctx := errgroup.WithContext(ctx)
 		g.SetLimit(inFlight)
 		for i := range n {
@@ -125,4 +125,5 @@ func (s *site) eventsAtOnce(ctx context.Context, url string, n int, limit time.D
 		}
 		return g.Wait()
 	})
+	return f, err
 }

@@ -125,7 +125,8 @@ func (s *site) atWork(ctx context.Context, w *watcher, prefix string) error {
 	if err := s.fan(ctx, &f, w, prefix+"-base", someLimit); err != nil {
 		return err
 	}
-	printFlows(s.Out, f)
+	printHead(s.Out)
+	f.print(s.Out, f)
 	now, peak, err := w.memory()
 	if err != nil {
 		return err
@@ -185,7 +186,7 @@ func (s *site) fill(ctx context.Context) error {
 	if err := each(ctx, streams, func(ctx context.Context, i int) error { return s.move(ctx, member("app", i), 1) }); err != nil {
 		return err
 	}
-	if err := each(ctx, configs, func(ctx context.Context, i int) error { return s.createConfig(ctx, member("app", i), group(i)) }); err != nil {
+	if err := each(ctx, configs, func(ctx context.Context, i int) error { return s.createOld(ctx, member("app", i), group(i)) }); err != nil {
 		return err
 	}
 	s.say("making %d old PipelineRuns", runs)
