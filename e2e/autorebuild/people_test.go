@@ -116,7 +116,9 @@ func TestLookingAhead(t *testing.T) {
 	shared := &imagev1.ImageStream{ObjectMeta: metav1.ObjectMeta{Name: "shared"}}
 	shared, err := s.image.ImageV1().ImageStreams(other.Name).Create(t.Context(), shared, metav1.CreateOptions{})
 	s.must(err)
-	shared.Status.Tags = []imagev1.NamedTagEventList{{Tag: "1", Items: []imagev1.TagEvent{{Created: metav1.Now(), Image: digest(5)}}}}
+	shared.Status.Tags = []imagev1.NamedTagEventList{{Tag: "1", Items: []imagev1.TagEvent{{
+		Created: metav1.Now(), Image: digest(5), DockerImageReference: "r.example.com/shared@" + digest(5),
+	}}}}
 	_, err = s.image.ImageV1().ImageStreams(other.Name).UpdateStatus(t.Context(), shared, metav1.UpdateOptions{})
 	s.must(err)
 	s.built("app", 90*time.Second)
