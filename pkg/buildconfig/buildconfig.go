@@ -34,6 +34,8 @@ type BuildConfig struct {
 	// Disabled: a person wants no autorebuilds of this build config. The repo config file's `enabled` is not kept here: it is read
 	// from the branch's head by each autorebuild.
 	Disabled bool `json:"disabled,omitempty"`
+	// Requested is the rebuild that a person has asked for, until it has begun; nil if there is none.
+	Requested *Request `json:"requested,omitempty"`
 	// LastBuild is the build that ended last, nil before the first.
 	LastBuild *LastBuild `json:"lastBuild,omitempty"`
 	// ResourceVersion is the Store's: an Update succeeds only on the version that it was read at.
@@ -154,6 +156,10 @@ func (bc *BuildConfig) Clone() *BuildConfig {
 	if bc.LastBuild != nil {
 		last := *bc.LastBuild
 		out.LastBuild = &last
+	}
+	if bc.Requested != nil {
+		requested := *bc.Requested
+		out.Requested = &requested
 	}
 	return &out
 }

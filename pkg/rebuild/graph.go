@@ -135,6 +135,31 @@ func (g *Graph) below(tag string) []int32 {
 	return out
 }
 
+// Below are the names of the build configs that are built, directly or through others, on what the named one produces, parents first. The
+// named one is not among them, even if it is built on itself.
+func (g *Graph) Below(config string) []string {
+	i, found := slices.BinarySearchFunc(g.configs, config, func(c Config, name string) int { return cmp.Compare(c.Name, name) })
+	if !found {
+		return nil
+	}
+	seen := map[int32]bool{int32(i): true}
+	var nodes []int32
+	for _, tag := range g.configs[i].Produces {
+		for _, n := range g.below(tag) {
+			if !seen[n] {
+				seen[n] = true
+				nodes = append(nodes, n)
+			}
+		}
+	}
+	slices.SortFunc(nodes, func(a, b int32) int { return cmp.Compare(g.rank[a], g.rank[b]) })
+	out := make([]string, 0, len(nodes))
+	for _, n := range nodes {
+		out = append(out, g.configs[n].Name)
+	}
+	return out
+}
+
 // tarjan finds strongly connected components without recursion, since a chain of images may be long.
 type tarjan struct {
 	g          *Graph

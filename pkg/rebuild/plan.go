@@ -74,10 +74,11 @@ func (p *planner) add(b *Build) {
 // node is what decide finds out about one node before it judges.
 type node struct {
 	config *Config
-	// moved are the reasons that are facts, looped those that go around a cycle, coming those that will be facts.
-	moved, looped, coming []Reason
-	activeBy, blockedBy   []string
-	wave                  int32
+	// asked is that a person has asked; moved are the other reasons that are facts, looped those that go around a cycle, coming those
+	// that will be facts.
+	asked, moved, looped, coming []Reason
+	activeBy, blockedBy          []string
+	wave                         int32
 }
 
 // decide depends on the build config, its builds, its bases' tags, and what was decided on its parents; on nothing else.
@@ -85,7 +86,7 @@ func (p *planner) decide(n int32) {
 	p.items[n], p.active[n], p.blocked[n], p.wave[n] = nil, false, false, 0
 	found := p.look(n)
 	name := found.config.Name
-	item := Item{Config: name, Reasons: slices.Concat(found.moved, found.coming), Wave: int(found.wave)}
+	item := Item{Config: name, Reasons: slices.Concat(found.asked, found.moved, found.coming), Wave: int(found.wave)}
 	running := p.running[name]
 	if p.override != "" {
 		running = nil
@@ -102,7 +103,7 @@ func (p *planner) decide(n int32) {
 		item.Verdict = Disabled
 	case found.config.Paused:
 		item.Verdict = Paused
-	case len(found.blockedBy) > 0:
+	case len(found.blockedBy) > 0 && len(found.asked) == 0:
 		item.Verdict, item.HeldBy = ParentFailed, found.blockedBy
 		p.blocked[n] = true
 	case len(found.activeBy) > 0:
@@ -115,8 +116,14 @@ func (p *planner) decide(n int32) {
 	p.items[n] = &item
 }
 
-// judge is for a stale node that nothing holds: it is ready, unless just this state was tried before.
+// judge is for a stale node that nothing holds: it is ready, unless just this state was tried before and nobody has asked since.
 func (p *planner) judge(n int32, c *Config, item *Item) {
+	if at := RequestedAt(item.Reasons); !at.IsZero() {
+		p.active[n] = true
+		item.Verdict, item.Build = Ready, RequestName(c.Name, at, p.interrupted(c.Name, at))
+		_, item.Digests = p.bases(c)
+		return
+	}
 	verdict, build, attempt := p.tried(c)
 	if verdict != Ready {
 		item.Verdict = verdict
@@ -131,16 +138,33 @@ func (p *planner) judge(n int32, c *Config, item *Item) {
 	if p.override != "" {
 		return
 	}
-	bases := map[string]Tag{}
-	item.Digests = map[string]string{}
-	for _, b := range c.Bases {
-		if tag, ok := p.tag(b.Tag); ok && !b.Paused {
-			bases[b.Tag], item.Digests[b.Tag] = tag, tag.Digest
-		}
-	}
+	var bases map[string]Tag
+	bases, item.Digests = p.bases(c)
 	for item.Build = BuildName(c.Name, bases, attempt); p.s.Overtaken[item.Build]; item.Build = BuildName(c.Name, bases, attempt) {
 		attempt++
 	}
+}
+
+// bases are what a build config is to be built from.
+func (p *planner) bases(c *Config) (map[string]Tag, map[string]string) {
+	tags, digests := map[string]Tag{}, map[string]string{}
+	for _, b := range c.Bases {
+		if tag, ok := p.tag(b.Tag); ok && !b.Paused {
+			tags[b.Tag], digests[b.Tag] = tag, tag.Digest
+		}
+	}
+	return tags, digests
+}
+
+// interrupted counts the builds of a request that were interrupted.
+func (p *planner) interrupted(config string, requested time.Time) int {
+	n := 0
+	for _, b := range p.ended[config] {
+		if b.State == BuildInterrupted && b.Requested.Equal(requested) {
+			n++
+		}
+	}
+	return n
 }
 
 // tried says whether the state of the bases was tried, by which build, and how many builds of it were interrupted.
@@ -210,6 +234,9 @@ func (p *planner) triedByTriggers(c *Config) bool {
 func (p *planner) look(n int32) node {
 	c := &p.g.configs[n]
 	found := node{config: c}
+	if r, ok := p.s.Requests[c.Name]; ok && p.override == "" {
+		found.asked = []Reason{{Kind: Requested, CausedBy: r.User, At: r.Time}}
+	}
 	for i, b := range c.Bases {
 		if b.Paused {
 			continue
@@ -286,9 +313,9 @@ func (p *planner) cause(name string, tag Tag) string {
 	return ""
 }
 
-// compare orders items.
+// compare orders items: by wave, then what people have asked for, then by name.
 func compare(a, b *Item) int {
-	return cmp.Or(cmp.Compare(a.Wave, b.Wave), cmp.Compare(a.Config, b.Config))
+	return cmp.Or(cmp.Compare(a.Wave, b.Wave), cmp.Compare(later(a), later(b)), cmp.Compare(a.Config, b.Config))
 }
 
 // sorted are the nodes that have items, in the order of these.
@@ -326,4 +353,12 @@ func (p *planner) plan(sorted []int32, budget int) Plan {
 		}
 	}
 	return Plan{Items: items, Cycles: p.g.cycles}
+}
+
+// later is 0 for what a person has asked for, 1 for all else.
+func later(item *Item) int {
+	if RequestedAt(item.Reasons).IsZero() {
+		return 1
+	}
+	return 0
 }

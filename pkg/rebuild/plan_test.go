@@ -67,6 +67,15 @@ func lines(p Plan) []string {
 	return out
 }
 
+// asked are requests of a person for these build configs.
+func asked(configs ...string) map[string]buildconfig.Request {
+	out := map[string]buildconfig.Request{}
+	for _, name := range configs {
+		out[name] = buildconfig.Request{Time: noon, User: "anne"}
+	}
+	return out
+}
+
 func running(config string) Build {
 	return Build{Config: config, Name: config + "-b", State: BuildRunning}
 }
@@ -146,6 +155,35 @@ func TestPlan(t *testing.T) {
 			{Name: "x", Enabled: true, Produces: []string{"img:latest"}, Bases: []Base{{Tag: "base:latest", Built: "1"}}},
 			{Name: "y", Enabled: true, Produces: []string{"img:latest"}, Bases: []Base{{Tag: "tools:latest", Built: "1"}}}, on("z", "img"),
 		}, State{Tags: tags("base=2", "tools=2")}, []string{"0 x ready", "0 y ready", "1 z waiting x,y"}},
+		{"asked for, though nothing moved", []Config{on("a", "base"), on("b", "a")}, State{Tags: tags("base=1", "a=1"), Requests: asked("a")}, []string{
+			"0 a ready", "1 b waiting a",
+		}},
+		{"asked for with its dependents, a diamond", diamond, State{Tags: tags("base=1"), Requests: asked("left", "right", "bottom")}, []string{
+			"0 left ready", "0 right ready", "1 bottom waiting left,right",
+		}},
+		{"asked for, after it failed", []Config{tried(on("a", "base"), "2"), on("b", "a")}, State{
+			Tags: moved, Requests: asked("a"),
+			Builds: []Build{{Config: "a", Name: "a-7", State: BuildFailed, Digests: map[string]string{"base:latest": "2"}}},
+		}, []string{"0 a ready", "1 b waiting a"}},
+		{"asked for, though a parent failed: it is built on what there is", []Config{tried(on("a", "base"), "2"), on("b", "a", "base"), on("c", "b")}, State{
+			Tags: moved, Requests: asked("b"),
+			Builds: []Build{{Config: "a", Name: "a-7", State: BuildFailed, Digests: map[string]string{"base:latest": "2"}}},
+		}, []string{"0 a failed a-7", "1 b ready", "2 c waiting b"}},
+		{"asked for, and its parent is about to be rebuilt", []Config{on("a", "base"), on("b", "a")}, State{Tags: moved, Requests: asked("b")}, []string{
+			"0 a ready", "1 b waiting a",
+		}},
+		{"asked for while a build runs", []Config{on("a", "base")}, State{Tags: tags("base=1"), Requests: asked("a"), Builds: []Build{running("a")}}, []string{
+			"0 a running a-b",
+		}},
+		{"asked for, but paused since", []Config{paused(on("a", "base")), disabled(on("d", "base"))}, State{Tags: tags("base=1"), Requests: asked("a", "d")}, []string{
+			"0 a paused", "0 d disabled",
+		}},
+		{"asked for, without a base", []Config{on("a"), on("b", "a")}, State{Requests: asked("a")}, []string{"0 a ready", "1 b waiting a"}},
+		{"asked for, in a cycle", []Config{on("a", "b"), on("b", "a")}, State{Tags: tags("a=1", "b=2"), Requests: asked("a")}, []string{"0 a ready", "cycle a,b"}},
+		{"what a person asked for goes first", []Config{on("a", "base"), on("b", "base"), on("z", "base")}, State{
+			Tags: moved, Budget: 1, Requests: asked("z"),
+		}, []string{"0 z ready", "0 a queued", "0 b queued"}},
+		{"a request for what nobody knows", []Config{on("a", "base")}, State{Tags: tags("base=1"), Requests: asked("gone")}, nil},
 		{"the same name twice", []Config{on("a", "base"), on("a", "tools")}, State{Tags: moved}, []string{"0 a ready"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -174,9 +212,10 @@ func TestReasons(t *testing.T) {
 	state.Tags["tools:latest"] = Tag{Digest: "9", By: "tools-42"}
 	got := New([]Config{on("a", "base"), on("b", "a", "tools"), on("base", "root")}, state)
 	want := []Item{
-		{Config: "a", Verdict: Ready, Reasons: []Reason{{BaseMoved, "base:latest", "1", "2", "base"}}, Digests: map[string]string{"base:latest": "2"}},
+		{Config: "a", Verdict: Ready, Reasons: []Reason{{Kind: BaseMoved, Base: "base:latest", OldDigest: "1", NewDigest: "2", CausedBy: "base"}}, Digests: map[string]string{"base:latest": "2"}},
 		{Config: "b", Verdict: Waiting, Wave: 1, HeldBy: []string{"a"}, Reasons: []Reason{
-			{BaseMoved, "tools:latest", "1", "9", "tools-42"}, {BaseRebuilt, "a:latest", "1", "", "a"},
+			{Kind: BaseMoved, Base: "tools:latest", OldDigest: "1", NewDigest: "9", CausedBy: "tools-42"},
+			{Kind: BaseRebuilt, Base: "a:latest", OldDigest: "1", CausedBy: "a"},
 		}},
 	}
 	if diff := cmp.Diff(want, got.Items, cmpopts.IgnoreFields(Item{}, "Build")); diff != "" {
@@ -285,6 +324,61 @@ func TestOvertaken(t *testing.T) {
 	state.Builds = []Build{{Config: "a", Name: "a-x", State: BuildFailed, Digests: map[string]string{"base:latest": "2"}}}
 	if item := New(configs, state).Items[0]; item.Verdict != Failed {
 		t.Errorf("%+v", item)
+	}
+}
+
+func TestRequestedReasonAndName(t *testing.T) {
+	t.Parallel()
+	state := State{Tags: tags("base=2"), Requests: asked("a")}
+	got := New([]Config{on("a", "base")}, state).Items[0]
+	want := Item{
+		Config: "a", Verdict: Ready, Build: RequestName("a", noon, 0), Digests: map[string]string{"base:latest": "2"},
+		Reasons: []Reason{{Kind: Requested, CausedBy: "anne", At: noon}, {Kind: BaseMoved, Base: "base:latest", OldDigest: "1", NewDigest: "2"}},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+	state.Tags = tags("base=3")
+	if again := New([]Config{on("a", "base")}, state).Items[0]; again.Build != got.Build {
+		t.Errorf("one request, two names: %s, %s", got.Build, again.Build)
+	}
+	state.Builds = []Build{{Config: "a", Name: got.Build, State: BuildInterrupted, Requested: noon}}
+	if again := New([]Config{on("a", "base")}, state).Items[0]; again.Build != RequestName("a", noon, 1) {
+		t.Errorf("a build of the request was interrupted, the next is %s", again.Build)
+	}
+	names := map[string]bool{
+		RequestName("a", noon, 0): true, RequestName("a", noon, 1): true, RequestName("a", noon.Add(1), 0): true, RequestName("b", noon, 0): true,
+		BuildName("a", nil, 0): true,
+	}
+	if len(names) != 5 {
+		t.Errorf("two of the names are one: %v", names)
+	}
+}
+
+func TestPending(t *testing.T) {
+	t.Parallel()
+	r := &buildconfig.Request{Time: noon, User: "anne"}
+	for name, c := range map[string]struct {
+		requested *buildconfig.Request
+		begun     time.Time
+		want      bool
+	}{
+		"nobody asked": {nil, time.Time{}, false}, "asked": {r, time.Time{}, true}, "begun": {r, noon, false},
+		"asked again": {r, noon.Add(-1), true}, "a later one has begun": {r, noon.Add(1), false},
+	} {
+		if _, got := Pending(c.requested, c.begun); got != c.want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}
+
+func TestBelow(t *testing.T) {
+	t.Parallel()
+	g := NewGraph([]Config{on("c", "b", "a"), on("b", "a"), on("a", "base"), on("x", "base"), on("l", "m"), on("m", "l")})
+	for config, want := range map[string][]string{"a": {"b", "c"}, "b": {"c"}, "c": {}, "x": {}, "l": {"m"}, "gone": nil} {
+		if diff := cmp.Diff(want, g.Below(config)); diff != "" {
+			t.Errorf("%s: -want +got:\n%s", config, diff)
+		}
 	}
 }
 

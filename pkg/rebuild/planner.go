@@ -3,6 +3,8 @@ package rebuild
 import (
 	"container/heap"
 	"slices"
+
+	"github.com/osbs-tekton/osbs/pkg/buildconfig"
 )
 
 // Planner plans again and again while little changes. It is told what has changed, and decides again only where that matters: on what the
@@ -12,8 +14,9 @@ type Planner struct {
 	configs map[string]Config
 	builds  map[string][]Build
 	tags    map[string]Tag
-	// overtaken is that of State.
+	// overtaken and requests are those of State.
 	overtaken map[string]bool
+	requests  map[string]buildconfig.Request
 	// p is nil when everything is to be decided again.
 	p *planner
 	// nodes of the graph by name.
@@ -27,7 +30,10 @@ type Planner struct {
 
 // NewPlanner knows nothing yet.
 func NewPlanner() *Planner {
-	return &Planner{configs: map[string]Config{}, builds: map[string][]Build{}, tags: map[string]Tag{}, overtaken: map[string]bool{}}
+	return &Planner{
+		configs: map[string]Config{}, builds: map[string][]Build{}, tags: map[string]Tag{}, overtaken: map[string]bool{},
+		requests: map[string]buildconfig.Request{},
+	}
 }
 
 // SetConfig adds a build config, or replaces the one of that name. One that is new, produces other tags than before, or has got a base
@@ -106,6 +112,22 @@ func (t *Planner) SetOvertaken(config, build string, overtaken bool) {
 	}
 }
 
+// SetRequest says which rebuild of a build config a person has asked for that has not begun; nil if there is none.
+func (t *Planner) SetRequest(config string, r *buildconfig.Request) {
+	before, known := t.requests[config]
+	switch {
+	case r == nil && !known, r != nil && known && before.Time.Equal(r.Time) && before.User == r.User:
+		return
+	case r == nil:
+		delete(t.requests, config)
+	default:
+		t.requests[config] = *r
+	}
+	if n, ok := t.nodes[config]; ok && t.p != nil {
+		t.touch(n)
+	}
+}
+
 // Plan is New's for what the planner was told; budget and postponed are those of State.
 func (t *Planner) Plan(budget int, postponed map[string]bool) Plan {
 	if t.p == nil {
@@ -132,7 +154,7 @@ func (t *Planner) begin() {
 		configs = append(configs, c)
 	}
 	g := NewGraph(configs)
-	t.p = newPlanner(g, State{Tags: t.tags, Overtaken: t.overtaken})
+	t.p = newPlanner(g, State{Tags: t.tags, Overtaken: t.overtaken, Requests: t.requests})
 	for _, builds := range t.builds {
 		for i := range builds {
 			t.p.add(&builds[i])

@@ -6,9 +6,12 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/osbs-tekton/osbs/pkg/buildconfig"
 )
 
 // changing is what a Planner was told, and the same for New.
@@ -21,6 +24,7 @@ type changing struct {
 	tags    map[string]Tag
 	// overtaken builds have their build configs' names in them.
 	overtaken map[string]bool
+	requests  map[string]buildconfig.Request
 	serial    int
 }
 
@@ -86,6 +90,7 @@ func (c *changing) setBuilds(name string) {
 		b := Build{
 			Config: name, Name: fmt.Sprintf("%s-%d", name, c.serial),
 			State: []BuildState{BuildRunning, BuildRunning, BuildFailed, BuildSkipped, BuildInterrupted}[c.r.IntN(5)],
+			Requested: c.requests[name].Time,
 		}
 		if config, ok := c.configs[name]; ok && c.r.IntN(2) == 0 {
 			b.Digests = map[string]string{}
@@ -104,7 +109,15 @@ func (c *changing) setBuilds(name string) {
 // change does one thing of those that a Planner can be told.
 func (c *changing) change() {
 	name := c.name()
-	switch config, known := c.configs[name]; c.r.IntN(12) {
+	switch config, known := c.configs[name]; c.r.IntN(14) {
+	case 12:
+		c.serial++
+		request := buildconfig.Request{Time: noon.Add(time.Duration(c.serial)), User: "anne"}
+		c.requests[name] = request
+		c.planner.SetRequest(name, &request)
+	case 13:
+		delete(c.requests, name)
+		c.planner.SetRequest(name, nil)
 	case 0:
 		c.setConfig(c.config(name))
 	case 1:
@@ -143,7 +156,7 @@ func (c *changing) change() {
 // check compares the Planner's plan with that of New.
 func (c *changing) check(story string) {
 	c.t.Helper()
-	state := State{Tags: c.tags, Budget: c.r.IntN(4), Postponed: map[string]bool{}, Overtaken: c.overtaken}
+	state := State{Tags: c.tags, Budget: c.r.IntN(4), Postponed: map[string]bool{}, Overtaken: c.overtaken, Requests: c.requests}
 	for _, builds := range c.builds {
 		state.Builds = append(state.Builds, builds...)
 	}
@@ -171,6 +184,7 @@ func TestPlannerIsNew(t *testing.T) {
 			t.Parallel()
 			c := &changing{
 				t: t, r: rand.New(rand.NewPCG(seed, 1)), planner: NewPlanner(), configs: map[string]Config{}, builds: map[string][]Build{}, tags: map[string]Tag{}, overtaken: map[string]bool{},
+				requests: map[string]buildconfig.Request{},
 			}
 			for i := range changingConfigs {
 				c.setConfig(c.config(fmt.Sprintf("img%02d", i)))

@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"encoding/base32"
 	"fmt"
+	"hash"
 	"maps"
 	"slices"
 	"strings"
@@ -64,6 +65,8 @@ type State struct {
 	Builds []Build
 	// Budget bounds how many builds run at once; 0 means no bound.
 	Budget int
+	// Requests are the rebuilds that people have asked for and that have not begun, by build config.
+	Requests map[string]buildconfig.Request
 	// Postponed are names of builds that must not start yet, such as those that could not be asked for a moment ago. They are Queued,
 	// and take nothing of the budget.
 	Postponed map[string]bool
@@ -80,6 +83,8 @@ type Build struct {
 	Digests map[string]string
 	// Created, if not zero, tells a build of an earlier time when the tags meant the same.
 	Created time.Time
+	// Requested is when a person asked for it, zero if nobody has.
+	Requested time.Time
 }
 
 // BuildState is how a build stands.
@@ -104,19 +109,32 @@ const (
 	BaseMoved Kind = "BaseMoved"
 	// BaseRebuilt: a build config that produces the tag is about to be rebuilt, or runs, so the tag is about to move.
 	BaseRebuilt Kind = "BaseRebuilt"
-	// Requested: a person asked for it, whatever the bases are.
+	// Requested: a person has asked for a rebuild, whether anything has moved or not. It comes before all other reasons.
 	Requested Kind = "Requested"
 )
 
 // Reason is one reason to rebuild.
 type Reason struct {
-	Kind Kind   `json:"kind"`
-	Base string `json:"base"`
+	Kind Kind `json:"kind"`
+	// Base is the tag that has moved or is about to; empty for Requested.
+	Base string `json:"base,omitempty"`
 	// OldDigest is what the image was built on; NewDigest is empty when it is not known yet.
 	OldDigest string `json:"oldDigest,omitempty"`
 	NewDigest string `json:"newDigest,omitempty"`
-	// CausedBy is the build that moved the base if it is known, else the build config that produces it.
+	// CausedBy is the build that moved the base if it is known, else the build config that produces it; for Requested, the user.
 	CausedBy string `json:"causedBy,omitempty"`
+	// At is when the user asked; zero for all but Requested.
+	At time.Time `json:"at,omitzero"`
+}
+
+// RequestedAt is when a person asked for what the reasons are for, zero if nobody has.
+func RequestedAt(reasons []Reason) time.Time {
+	for _, r := range reasons {
+		if r.Kind == Requested {
+			return r.At
+		}
+	}
+	return time.Time{}
 }
 
 // Verdict says what becomes of a stale build config.
@@ -161,7 +179,7 @@ type Item struct {
 
 // Plan is what follows from a State.
 type Plan struct {
-	// Items by wave, then by name.
+	// Items by wave, within one what people have asked for first, then by name.
 	Items []Item `json:"items"`
 	// Cycles are the groups of build configs that are built on each other, each by name. Changes are not followed around them.
 	Cycles [][]string `json:"cycles,omitempty"`
@@ -193,8 +211,30 @@ func BuildName(config string, bases map[string]Tag, attempt int) string {
 		state := bases[tag]
 		fmt.Fprintf(h, "%q %q %d %d\n", tag, state.Digest, state.Since.UnixNano(), state.Generation)
 	}
-	hash := strings.ToLower(base32.StdEncoding.EncodeToString(h.Sum(nil)))[:hashLength]
-	return strings.TrimRight(config[:min(len(config), maxBuildName-hashLength-1)], "-.") + "-" + hash
+	return name(config, h)
+}
+
+// RequestName is the name of the build that a person has asked for at that time: the same whatever the bases are when it is delivered, so
+// that one request leads to one build. attempt counts the builds of that request that were interrupted.
+func RequestName(config string, at time.Time, attempt int) string {
+	h := sha256.New()
+	fmt.Fprintf(h, "%q %d\nrequested %d\n", config, attempt, at.UnixNano())
+	return name(config, h)
+}
+
+// name is the config's, as far as there is room, and a hash.
+func name(config string, h hash.Hash) string {
+	digits := strings.ToLower(base32.StdEncoding.EncodeToString(h.Sum(nil)))[:hashLength]
+	return strings.TrimRight(config[:min(len(config), maxBuildName-hashLength-1)], "-.") + "-" + digits
+}
+
+// Pending is the request that is still to be answered, false if there is none, or if a build was made for it or for a later one: begun is
+// when the newest request was made that a build has begun for.
+func Pending(requested *buildconfig.Request, begun time.Time) (buildconfig.Request, bool) {
+	if requested == nil || !requested.Time.After(begun) {
+		return buildconfig.Request{}, false
+	}
+	return *requested, true
 }
 
 // FromBuildConfig is what the planner needs of a build config.

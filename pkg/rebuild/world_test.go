@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/osbs-tekton/osbs/pkg/buildconfig"
 )
 
 // world builds what the planner says, on a random graph of images, while bases move, builds fail, and users build and pause.
@@ -23,6 +25,13 @@ type world struct {
 	started map[string]bool
 	built   map[string]int
 	serial  int
+	// requests are what people have asked for, as build configs say it: it is taken away late. begun is when that was asked for which the
+	// newest build of a request began for; asked and answered count requests and the builds of them that were not interrupted.
+	requests        map[string]*buildconfig.Request
+	begun           map[string]time.Time
+	asked, answered map[string]int
+	// burst is how many builds end at once, when everything settles.
+	burst int
 }
 
 // newWorld makes images img0000 and so on, each built on a few earlier ones or on one of three roots that nobody builds.
@@ -30,7 +39,8 @@ func newWorld(t *testing.T, seed uint64, images int) *world {
 	t.Helper()
 	w := &world{
 		t: t, r: rand.New(rand.NewPCG(seed, 0)), now: noon, state: State{Tags: map[string]Tag{}, Budget: 4},
-		broken: map[string]bool{}, started: map[string]bool{}, built: map[string]int{},
+		broken: map[string]bool{}, started: map[string]bool{}, built: map[string]int{}, burst: 1,
+		requests: map[string]*buildconfig.Request{}, begun: map[string]time.Time{}, asked: map[string]int{}, answered: map[string]int{},
 	}
 	for i := range 3 {
 		w.move(fmt.Sprintf("root%d:latest", i), "")
@@ -71,10 +81,21 @@ func (w *world) running(name string) bool {
 	return slices.ContainsFunc(w.state.Builds, func(b Build) bool { return b.Config == name && b.State == BuildRunning })
 }
 
-// start begins a build of what the bases are now, as the lock stage records it.
-func (w *world) start(name, build string) {
+// ask is a person who asks for a rebuild of a build config that is neither off nor paused, and that nobody asks for already.
+func (w *world) ask(name string) {
 	c := w.config(name)
-	b := Build{Config: name, Name: build, State: BuildRunning, Digests: map[string]string{}, Created: w.now}
+	if _, pending := Pending(w.requests[name], w.begun[name]); pending || !c.Enabled || c.Paused {
+		return
+	}
+	w.now = w.now.Add(time.Second)
+	w.requests[name] = &buildconfig.Request{Time: w.now, User: "anne"}
+	w.asked[name]++
+}
+
+// start begins a build of what the bases are now, as the lock stage records it. requested is zero if nobody has asked for it.
+func (w *world) start(name, build string, requested time.Time) {
+	c := w.config(name)
+	b := Build{Config: name, Name: build, State: BuildRunning, Digests: map[string]string{}, Created: w.now, Requested: requested}
 	for i, base := range c.Bases {
 		c.Bases[i].Tried = w.state.Tags[base.Tag].Digest
 		b.Digests[base.Tag] = c.Bases[i].Tried
@@ -88,11 +109,31 @@ func (w *world) finish(i int) {
 	switch {
 	case w.broken[b.Config]:
 		b.State = BuildFailed
+		w.answer(*b)
 	case w.r.IntN(12) == 0:
 		b.State = BuildInterrupted
+		w.again(*b)
 	default:
+		w.answer(*b)
 		w.succeed(*b)
 		w.state.Builds = slices.Delete(w.state.Builds, i, i+1)
+	}
+}
+
+// again has the request of an interrupted build unanswered, unless somebody has asked again meanwhile: that is then the one request.
+func (w *world) again(b Build) {
+	switch r := w.requests[b.Config]; {
+	case b.Requested.IsZero():
+	case r.Time.After(b.Requested):
+		w.asked[b.Config]--
+	default:
+		w.begun[b.Config] = b.Requested.Add(-1)
+	}
+}
+
+func (w *world) answer(b Build) {
+	if !b.Requested.IsZero() {
+		w.answered[b.Config]++
 	}
 }
 
@@ -107,6 +148,12 @@ func (w *world) succeed(b Build) {
 
 // plan asks the planner, checks its answer, and starts what it says.
 func (w *world) plan() int {
+	w.state.Requests = map[string]buildconfig.Request{}
+	for name, requested := range w.requests {
+		if r, pending := Pending(requested, w.begun[name]); pending {
+			w.state.Requests[name] = r
+		}
+	}
 	plan := New(w.configs, w.state)
 	verdicts := map[string]Verdict{}
 	busy := 0
@@ -121,17 +168,25 @@ func (w *world) plan() int {
 			w.t.Fatalf("%s would be built twice for one state", item.Config)
 		}
 		w.started[item.Build] = true
+		requested := RequestedAt(item.Reasons)
 		for _, base := range w.config(item.Config).Bases {
 			producer, _, _ := strings.Cut(base.Tag, ":")
 			switch v := verdicts[producer]; v {
-			case Ready, Queued, Running, Waiting, Failed, ParentFailed:
+			case Ready, Queued, Running, Waiting:
 				w.t.Fatalf("%s would start while its base %s is %s", item.Config, producer, v)
+			case Failed, ParentFailed:
+				if requested.IsZero() {
+					w.t.Fatalf("%s would start while its base %s is %s", item.Config, producer, v)
+				}
 			}
 		}
 		if c := w.config(item.Config); !c.Enabled || c.Paused || w.running(c.Name) {
 			w.t.Fatalf("%s would start: %+v", item.Config, c)
 		}
-		w.start(item.Config, item.Build)
+		w.start(item.Config, item.Build, requested)
+		if !requested.IsZero() {
+			w.begun[item.Config] = requested
+		}
 		busy++
 	}
 	if started := len(plan.Start()); started > 0 && w.state.Budget > 0 && busy > w.state.Budget {
@@ -143,7 +198,7 @@ func (w *world) plan() int {
 // disturb does something that nobody planned.
 func (w *world) disturb() {
 	name := w.configs[w.r.IntN(len(w.configs))].Name
-	switch w.r.IntN(6) {
+	switch w.r.IntN(8) {
 	case 0, 1:
 		w.move(fmt.Sprintf("root%d:latest", w.r.IntN(3)), "")
 	case 2:
@@ -154,7 +209,14 @@ func (w *world) disturb() {
 	case 4:
 		if !w.running(name) {
 			w.serial++
-			w.start(name, fmt.Sprintf("user-%d", w.serial))
+			w.start(name, fmt.Sprintf("user-%d", w.serial), time.Time{})
+		}
+	case 5:
+		w.ask(name)
+	case 6: // with all that is built on it
+		w.ask(name)
+		for _, below := range NewGraph(w.configs).Below(name) {
+			w.ask(below)
 		}
 	default:
 		w.move(w.config(name).Produces[0], "user") // imported by hand
@@ -165,12 +227,14 @@ func (w *world) disturb() {
 func (w *world) settle() {
 	for range 100 * len(w.configs) {
 		started := w.plan()
-		i := slices.IndexFunc(w.state.Builds, func(b Build) bool { return b.State == BuildRunning })
-		if i < 0 && started == 0 {
+		running := slices.IndexFunc(w.state.Builds, func(b Build) bool { return b.State == BuildRunning })
+		if running < 0 && started == 0 {
 			return
 		}
-		if i >= 0 {
-			w.finish(i)
+		for range w.burst {
+			if i := slices.IndexFunc(w.state.Builds, func(b Build) bool { return b.State == BuildRunning }); i >= 0 {
+				w.finish(i)
+			}
 		}
 	}
 	w.t.Fatal("it does not end")
@@ -199,32 +263,47 @@ func (w *world) check() {
 
 func TestWorlds(t *testing.T) {
 	t.Parallel()
-	for seed := range uint64(40) {
-		t.Run(fmt.Sprint(seed), func(t *testing.T) {
-			t.Parallel()
-			w := newWorld(t, seed, 40)
-			for range 60 {
-				w.disturb()
-				for range w.r.IntN(8) {
-					w.plan()
-					if i := w.r.IntN(len(w.state.Builds) + 1); i < len(w.state.Builds) && w.state.Builds[i].State == BuildRunning {
-						w.finish(i)
-					}
-				}
+	for _, size := range []struct{ worlds, images, disturbances, budget, burst int }{
+		{40, 40, 60, 4, 1}, {3, 400, 60, 30, 30}, {2, 2000, 40, 200, 200},
+	} {
+		for seed := range uint64(size.worlds) {
+			t.Run(fmt.Sprintf("%d images, seed %d", size.images, seed), func(t *testing.T) {
+				t.Parallel()
+				w := newWorld(t, seed, size.images)
+				w.state.Budget, w.burst = size.budget, size.burst
+				w.live(size.disturbances)
+			})
+		}
+	}
+}
+
+// live is the life of a world.
+func (w *world) live(disturbances int) {
+	for range disturbances {
+		w.disturb()
+		for range w.r.IntN(8) {
+			w.plan()
+			if i := w.r.IntN(len(w.state.Builds) + 1); i < len(w.state.Builds) && w.state.Builds[i].State == BuildRunning {
+				w.finish(i)
 			}
-			w.settle()
-			w.check()
-			// All is mended, and everything moves once more.
-			clear(w.broken)
-			for i := range w.configs {
-				w.configs[i].Paused, w.configs[i].Enabled = false, true
-			}
-			for i := range 3 {
-				w.move(fmt.Sprintf("root%d:latest", i), "")
-			}
-			w.settle()
-			w.check()
-		})
+		}
+	}
+	w.settle()
+	w.check()
+	// All is mended, and everything moves once more.
+	clear(w.broken)
+	for i := range w.configs {
+		w.configs[i].Paused, w.configs[i].Enabled = false, true
+	}
+	for i := range 3 {
+		w.move(fmt.Sprintf("root%d:latest", i), "")
+	}
+	w.settle()
+	w.check()
+	for name, n := range w.asked {
+		if w.answered[name] != n {
+			w.t.Errorf("%s was asked for %d times, and built for that %d times", name, n, w.answered[name])
+		}
 	}
 }
 

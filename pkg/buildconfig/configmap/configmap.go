@@ -34,6 +34,8 @@ const (
 	// AnnotationPaused and AnnotationAutorebuild are what a person sets: paused to "true", autorebuild to "disabled".
 	AnnotationPaused      = "osbs.dev/paused"
 	AnnotationAutorebuild = "osbs.dev/autorebuild"
+	// AnnotationRequested is a rebuild that a person has asked for: a time by RFC 3339, a space, and the user.
+	AnnotationRequested = "osbs.dev/rebuild-requested"
 )
 
 // Keys of the data.
@@ -70,6 +72,11 @@ func To(bc *buildconfig.BuildConfig) (*corev1.ConfigMap, error) {
 	setLabels(cm.Labels, bc)
 	set(cm.Annotations, AnnotationPaused, flag(bc.Paused, "true", cm.Annotations[AnnotationPaused]))
 	set(cm.Annotations, AnnotationAutorebuild, flag(bc.Disabled, "disabled", cm.Annotations[AnnotationAutorebuild]))
+	requested := ""
+	if bc.Requested != nil {
+		requested = bc.Requested.String()
+	}
+	set(cm.Annotations, AnnotationRequested, requested)
 	triggers, err := encodeTriggers(bc.Triggers, cm.Annotations[AnnotationTriggers])
 	if err != nil {
 		return nil, fmt.Errorf("build config %s: %w", bc.Name, err)
@@ -165,6 +172,13 @@ func From(cm *corev1.ConfigMap) (*buildconfig.BuildConfig, error) {
 	var err error
 	if bc.Triggers, err = decodeTriggers(cm.Annotations[AnnotationTriggers]); err != nil {
 		return nil, failure.New(failure.InvalidInput, "build config %s: annotation %s: %w", cm.Name, AnnotationTriggers, err)
+	}
+	if text := cm.Annotations[AnnotationRequested]; text != "" {
+		requested, err := buildconfig.ParseRequest(text)
+		if err != nil {
+			return nil, failure.New(failure.InvalidInput, "build config %s: annotation %s: %w", cm.Name, AnnotationRequested, err)
+		}
+		bc.Requested = &requested
 	}
 	if err := decode(cm.Data[keyParameters], &bc.Parameters); err != nil {
 		return nil, failure.New(failure.InvalidInput, "build config %s: %s: %w", cm.Name, keyParameters, err)

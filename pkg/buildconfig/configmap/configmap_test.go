@@ -33,6 +33,7 @@ func full() *buildconfig.BuildConfig {
 			{ImageStreamTag: "tools:1", Namespace: "openshift", Paused: true},
 		},
 		ImageStream: "app", Tags: []string{"1.0", "latest"}, Paused: true, Disabled: true,
+		Requested:       &buildconfig.Request{Time: at.Add(123456789), User: "anne"},
 		LastBuild:       &buildconfig.LastBuild{Name: "app-1", Outcome: buildconfig.Failed, Autorebuild: true, Ended: at, Message: "RUN failed\nsecond line"},
 		ResourceVersion: "42",
 	}
@@ -138,6 +139,8 @@ func TestMalformed(t *testing.T) {
 		"trigger time": func(cm *corev1.ConfigMap) {
 			cm.Annotations[AnnotationTriggers] = `[{"from":{"kind":"ImageStreamTag","name":"a:b"},"lastTriggerTime":"now"}]`
 		},
+		"request":    func(cm *corev1.ConfigMap) { cm.Annotations[AnnotationRequested] = "now please" },
+		"no user":    func(cm *corev1.ConfigMap) { cm.Annotations[AnnotationRequested] = "2026-05-04T03:02:01Z" },
 		"parameters": func(cm *corev1.ConfigMap) { cm.Data["parameters"] = "x" },
 		"last build": func(cm *corev1.ConfigMap) { cm.Data["last-build"] = "[]" },
 	} {
