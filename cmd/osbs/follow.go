@@ -116,15 +116,20 @@ func caused(all []osbs.Build, created osbs.Build) []osbs.Build {
 
 // cancelFamily ends the build and what it has caused.
 func (s *session) cancelFamily(ctx context.Context, created osbs.Build) {
-	s.warn("cancelling; interrupt again to end at once")
-	ctx, cancel := context.WithTimeout(ctx, cancelTimeout)
-	defer cancel()
 	all, err := s.List(ctx, osbs.Filter{})
 	if err != nil {
 		all = []osbs.Build{created}
 	}
+	s.cancelAll(ctx, caused(all, created))
+}
+
+// cancelAll ends those of the builds that run.
+func (s *session) cancelAll(ctx context.Context, builds []osbs.Build) {
+	s.warn("cancelling; interrupt again to end at once")
+	ctx, cancel := context.WithTimeout(ctx, cancelTimeout)
+	defer cancel()
 	var group sync.WaitGroup
-	for _, b := range caused(all, created) {
+	for _, b := range builds {
 		if b.State.Ended() {
 			continue
 		}

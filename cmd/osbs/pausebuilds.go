@@ -8,6 +8,7 @@ import (
 
 	"github.com/osbs-tekton/osbs/pkg/failure"
 	"github.com/osbs-tekton/osbs/pkg/osbs"
+	"github.com/osbs-tekton/osbs/pkg/subject"
 )
 
 // pauser is an instance in which builds begin without a command.
@@ -19,14 +20,20 @@ type pauser interface {
 
 func (p *program) pauseBuildsCommand() *cli.Command {
 	return &cli.Command{
-		Name: "pause-builds", Usage: "let no build begin on the cluster, and wait until those that run have ended",
-		Description: "Builds that are started by other means than osbs fail at their lock stage; rebuilds are put off until builds are resumed.",
-		Flags:       []cli.Flag{boolean("no-wait", "do not wait for the builds that run")},
-		Action:      p.pauseBuilds,
+		Name: "pause-builds", ArgsUsage: "[BUILD-CONFIG|IMAGE]",
+		Usage: "let no build begin on the cluster, and wait until those that run have ended; or put off the autorebuilds of one image",
+		Description: "Without an argument, builds that are started by other means than osbs fail at their lock stage; rebuilds are put off until builds\n" +
+			"are resumed. With one, only the autorebuilds of that build config are put off: it is named, or an image is that it builds. What\n" +
+			"runs goes on, and nothing is waited for.",
+		Flags:  []cli.Flag{boolean("no-wait", "do not wait for the builds that run")},
+		Action: p.pauseBuilds,
 	}
 }
 
 func (p *program) pauseBuilds(c *cli.Context) error {
+	if c.NArg() > 0 {
+		return p.pauseOne(c)
+	}
 	s, instance, err := p.openPauser(c)
 	if err != nil {
 		return err
@@ -46,8 +53,12 @@ func (p *program) pauseBuilds(c *cli.Context) error {
 
 func (p *program) resumeBuildsCommand() *cli.Command {
 	return &cli.Command{
-		Name: "resume-builds", Usage: "end what pause-builds began",
+		Name: "resume-builds", Usage: "end what pause-builds began", ArgsUsage: "[BUILD-CONFIG|IMAGE]",
+		Description: "What was missed is rebuilt. On the local instance, where only an argument has a meaning, this command does it and shows it.",
 		Action: func(c *cli.Context) error {
+			if c.NArg() > 0 {
+				return p.resumeOne(c)
+			}
 			s, instance, err := p.openPauser(c)
 			if err != nil {
 				return err
@@ -77,7 +88,106 @@ func (p *program) openPauser(c *cli.Context) (*session, pauser, error) {
 	instance, ok := s.Instance.(pauser)
 	if !ok {
 		s.Close()
-		return nil, nil, failure.New(failure.Usage, "nothing runs on instance %s unless a command does: there is nothing to pause", s.config.Instance)
+		err := failure.New(failure.Usage, "nothing runs on instance %s unless a command does: there is nothing to pause", s.config.Instance)
+		return nil, nil, failure.WithHint(err, "name an image or a build config to put off its autorebuilds")
 	}
 	return s, instance, nil
+}
+
+// pausedOneDocument is the JSON of osbs pause-builds and resume-builds for one build config.
+type pausedOneDocument struct {
+	BuildConfig string `json:"buildConfig"`
+	Paused      bool   `json:"paused"`
+	// Rebuilds are those that were put off, on the local instance.
+	Rebuilds []osbs.Build `json:"rebuilds"`
+}
+
+func (p *program) pauseOne(c *cli.Context) error {
+	s, name, err := p.openOne(c)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	changed, err := s.SetPaused(c.Context, name, true)
+	if err != nil {
+		return err
+	}
+	return s.show(pausedOneDocument{name, true, []osbs.Build{}}, func() {
+		already := ""
+		if !changed {
+			already = " already"
+		}
+		fmt.Fprintf(p.stdout, "autorebuilds of %s are paused%s; osbs resume-builds %s ends that\n", name, already, name)
+	})
+}
+
+func (p *program) resumeOne(c *cli.Context) error {
+	s, name, err := p.openOne(c)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	if _, err := s.SetPaused(c.Context, name, false); err != nil {
+		return err
+	}
+	s.text.Line("autorebuilds of " + name + " may begin again")
+	rebuilds, err := s.startDue(c.Context)
+	if err != nil {
+		return err
+	}
+	return s.show(pausedOneDocument{name, false, rebuilds}, func() {})
+}
+
+// starter is an instance on which rebuilds begin only when a command starts them.
+type starter interface {
+	RebuildPending(ctx context.Context) ([]string, error)
+}
+
+// startDue starts what is due, if nobody else does, and shows it until it has ended.
+func (s *session) startDue(ctx context.Context) ([]osbs.Build, error) {
+	instance, ok := s.Instance.(starter)
+	if !ok {
+		return []osbs.Build{}, nil
+	}
+	began := osbs.Build{Created: s.now()}
+	if _, err := instance.RebuildPending(ctx); err != nil {
+		return nil, err
+	}
+	return s.followRebuilds(ctx, began), nil
+}
+
+// openOne opens the instance and finds the build config that the argument names.
+func (p *program) openOne(c *cli.Context) (*session, string, error) {
+	args, err := arguments(c, 1, 1, "the name of a build config or of an image")
+	if err != nil {
+		return nil, "", err
+	}
+	s, err := p.open(c.Context, c, true)
+	if err != nil {
+		return nil, "", err
+	}
+	_, name, err := s.findBuilt(c.Context, args[0])
+	if err != nil {
+		s.Close()
+		return nil, "", err
+	}
+	return s, name, nil
+}
+
+// findBuilt is the build config that the argument names, and how things stand. One that is malformed cannot be changed.
+func (s *session) findBuilt(ctx context.Context, argument string) (*osbs.Outlook, string, error) {
+	outlook, err := s.Outlook(ctx)
+	if err != nil {
+		return nil, "", err
+	}
+	found, err := subject.Find(outlook, argument)
+	switch {
+	case err != nil:
+		return nil, "", err
+	case found.BuildConfig == "":
+		return nil, "", failure.New(failure.NotFound, "no build config builds %s: it is only a base here", found.Tag)
+	case outlook.Images[found.BuildConfig].Malformed != "":
+		return nil, "", failure.New(failure.InvalidInput, "%s", outlook.Images[found.BuildConfig].Malformed)
+	}
+	return outlook, found.BuildConfig, nil
 }

@@ -58,12 +58,22 @@ func SetPaused(ctx context.Context, s Store, name string, paused bool) (changed 
 	return changed, known(name, err)
 }
 
-// Ask notes in a build config that a person asks for a rebuild. It is failure.Conflict if nothing would come of that because the build
-// config is paused or its autorebuilds are off, and failure.NotFound if there is none of that name.
-func Ask(ctx context.Context, s Store, name string, r Request) error {
+// Ask notes in build configs, in this order, that a person asks for a rebuild. It is failure.Conflict if nothing would come of that
+// because a build config is paused or its autorebuilds are off, and failure.NotFound if there is none of a name; none of them has the
+// request then.
+func Ask(ctx context.Context, s Store, names []string, r Request) error {
 	if err := r.check(); err != nil {
 		return err
 	}
+	for n, name := range names {
+		if err := ask(ctx, s, name, r); err != nil {
+			return errors.Join(err, Withdraw(context.WithoutCancel(ctx), s, names[:n], r.Time))
+		}
+	}
+	return nil
+}
+
+func ask(ctx context.Context, s Store, name string, r Request) error {
 	_, err := Change(ctx, s, name, func(bc *BuildConfig) error {
 		if err := bc.Rebuildable(); err != nil {
 			return err
@@ -87,7 +97,16 @@ func (bc *BuildConfig) Rebuildable() error {
 	}
 }
 
-// Answered takes a request away, unless a later one has taken its place. That the build config is gone is no error.
+// Withdraw takes a request that was made at that time away from the build configs that still have it.
+func Withdraw(ctx context.Context, s Store, names []string, at time.Time) error {
+	var errs []error
+	for _, name := range names {
+		errs = append(errs, Answered(ctx, s, name, at))
+	}
+	return errors.Join(errs...)
+}
+
+// Answered takes a request away that was made at that time or before. That the build config is gone is no error.
 func Answered(ctx context.Context, s Store, name string, until time.Time) error {
 	_, err := Change(ctx, s, name, func(bc *BuildConfig) error {
 		if bc.Requested == nil || bc.Requested.Time.After(until) {

@@ -29,7 +29,8 @@ type Event struct {
 	// GitLastCommit is the commit that the last build was made from, empty if there was none. Whether it is built, or the branch's head,
 	// is a matter of the repository's container.yaml.
 	GitLastCommit string `json:"gitLastCommit,omitempty"`
-	// BaseDigest is what to build from: TAG=DIGEST for each base, by ImageStreamTag, separated by commas.
+	// BaseDigest is what to build from: TAG=DIGEST for each base, by ImageStreamTag, separated by commas. It is empty only where a person
+	// has asked for the build of an image that has no base with an ImageStream.
 	BaseDigest string `json:"baseDigest"`
 	// BuildArg is a JSON array of NAME=VALUE, as text; [] if there are none.
 	BuildArg string `json:"buildArg"`
@@ -48,12 +49,13 @@ type Event struct {
 	Compression       string `json:"compression,omitempty"`
 	SourceRegistryURI string `json:"sourceRegistryUri,omitempty"`
 
-	// Reason is the kind of the first reason; the base, its digests and what moved it belong to that reason.
+	// Reason is the kind of the first reason; the base, its digests and what moved it belong to that reason. If that is that a person has
+	// asked, there is no base.
 	Reason        string `json:"reason"`
-	Base          string `json:"base"`
+	Base          string `json:"base,omitempty"`
 	BaseOldDigest string `json:"baseOldDigest,omitempty"`
 	BaseNewDigest string `json:"baseNewDigest,omitempty"`
-	// CausedBy is the build that moved the base if it is known, else the build config that produces it.
+	// CausedBy is the build that moved the base if it is known, else the build config that produces it; or the person who has asked.
 	CausedBy string `json:"causedBy,omitempty"`
 	// SpanContext is the trace that the rebuild belongs to, as Tekton takes it in an annotation: JSON text with traceparent. Empty if
 	// there is none.

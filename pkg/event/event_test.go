@@ -58,6 +58,12 @@ func least() event.Event {
 	}, noon)
 }
 
+// asked is the event of what a person has asked for, of an image that has no base.
+func asked() event.Event {
+	bc := &buildconfig.BuildConfig{Name: "a", GitURL: "git@git.example.com:a", GitBranch: "main"}
+	return event.New(bc, rebuild.Item{Build: "a-1", Reasons: []rebuild.Reason{{Kind: rebuild.Requested, CausedBy: "Anne B.", At: noon}}}, noon)
+}
+
 func body(t *testing.T, e event.Event) []byte {
 	t.Helper()
 	data, err := json.Marshal(e)
@@ -112,6 +118,9 @@ func TestWhatIsAccepted(t *testing.T) {
 	}{
 		"full":               {full(), true, true},
 		"least":              {least(), true, true},
+		"asked":              {asked(), true, true},
+		"asked, with bases":  {with(func(e *event.Event) { e.Reason, e.Base = string(rebuild.Requested), "" }), true, true},
+		"no base":            {with(func(e *event.Event) { e.Base = "" }), false, false},
 		"upper case name":    {with(func(e *event.Event) { e.PipelineRunName = "App" }), false, false},
 		"long name":          {with(func(e *event.Event) { e.BuildConfig = strings.Repeat("a", 64) }), false, false},
 		"name ends with -":   {with(func(e *event.Event) { e.Pipeline = "a-" }), false, false},

@@ -15,6 +15,7 @@ import (
 
 	"github.com/osbs-tekton/osbs/pkg/failure"
 	"github.com/osbs-tekton/osbs/pkg/giturl"
+	"github.com/osbs-tekton/osbs/pkg/rebuild"
 )
 
 const (
@@ -58,8 +59,8 @@ var (
 // nothing else becomes a param, a name or a label. The signature is verified before it.
 const Filter = `body.pipelineRunName.matches('` + NamePattern + `')` +
 	` && body.buildConfig.matches('` + NamePattern + `')` +
-	` && body.baseDigest.matches('` + DigestsPattern + `')` +
-	` && body.base.matches('` + BasePattern + `')` +
+	` && (body.baseDigest.matches('` + DigestsPattern + `') || ` + asked + ` && body.baseDigest == '')` +
+	` && (has(body.base) ? body.base.matches('` + BasePattern + `') : ` + asked + `)` +
 	` && body.gitUrl.matches('` + wordPattern + `') && body.gitUrl.size() <= 2048` +
 	` && body.gitBranch.matches('` + wordPattern + `') && body.gitBranch.size() <= 2048` +
 	` && (!has(body.gitLastCommit) || body.gitLastCommit.matches('` + CommitPattern + `'))` +
@@ -68,6 +69,9 @@ const Filter = `body.pipelineRunName.matches('` + NamePattern + `')` +
 	` && (!has(body.spanContext) || body.spanContext.matches('` + SpanContextPattern + `'))` +
 	` && (!has(body.pipeline) || body.pipeline.matches('` + NamePattern + `'))` +
 	` && body.buildArg.startsWith('[') && body.reasons.startsWith('[')`
+
+// asked is the CEL expression that a person has asked for the build.
+const asked = `body.reason == '` + string(rebuild.Requested) + `'`
 
 //go:embed event.schema.json
 var schema []byte
@@ -94,8 +98,9 @@ func (e Event) Validate() error {
 	check(oneWord(e.GitBranch), "gitBranch", "the name of a branch")
 	check(e.GitLastCommit == "" || commitRule.MatchString(e.GitLastCommit), "gitLastCommit", "a commit: 40 hex digits")
 	check(e.SpanContext == "" || spanRule.MatchString(e.SpanContext), "spanContext", `{"traceparent":"..."} of a W3C trace context`)
-	check(digestsRule.MatchString(e.BaseDigest), "baseDigest", "TAG=DIGEST, separated by commas")
-	check(baseRule.MatchString(e.Base), "base", "the ImageStreamTag of the first reason")
+	requested := e.Reason == string(rebuild.Requested)
+	check(digestsRule.MatchString(e.BaseDigest) || requested && e.BaseDigest == "", "baseDigest", "TAG=DIGEST, separated by commas")
+	check(baseRule.MatchString(e.Base) || requested && e.Base == "", "base", "the ImageStreamTag of the first reason")
 	check(digestRule.MatchString(e.BaseOldDigest), "baseOldDigest", "a digest")
 	check(digestRule.MatchString(e.BaseNewDigest), "baseNewDigest", "a digest")
 	var args []string

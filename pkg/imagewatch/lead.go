@@ -48,6 +48,8 @@ type leader struct {
 type recorded struct {
 	config *situation.Config
 	run    *situation.PipelineRun
+	// begun is for how many requests runs had begun.
+	begun int
 }
 
 // lead decides and sends until ctx ends, or, once, until nothing is left to do.
@@ -204,17 +206,18 @@ func (l *leader) record(ctx context.Context, s *situation.Situation, now time.Ti
 	maps.DeleteFunc(l.recorded, func(name string, _ recorded) bool { return s.Newest[name] == nil })
 	for name, run := range s.Newest {
 		k := s.Configs[name]
-		if k == nil || k.Err != nil || l.recorded[name] == (recorded{k, run}) {
+		if k == nil || k.Err != nil || l.recorded[name] == (recorded{k, run, len(s.Begun[name])}) {
 			continue
 		}
-		triggered, ended := unrecorded(k.Object, k.BuildConfig, run)
-		if !triggered && !ended {
-			l.recorded[name] = recorded{k, run}
+		begun := s.Begun[name]
+		triggered, ended, answered := unrecorded(k.Object, k.BuildConfig, run, begun)
+		if !triggered && !ended && !answered {
+			l.recorded[name] = recorded{k, run, len(begun)}
 			continue
 		}
 		key := fmt.Sprintf("record %s %s %s %s", name, k.Object.ResourceVersion, run.Name, run.Facts.State)
 		l.want(ctx, key, k, now, func(ctx context.Context) error {
-			err := l.recordRun(ctx, k.Object, run)
+			err := l.recordRun(ctx, k.Object, run, begun)
 			if err == nil && ended && run.Facts.Autorebuild && run.Facts.State == situation.Failed {
 				l.events.Eventf(k.Object, corev1.EventTypeWarning, "RebuildFailed", "build %s failed: %s", run.Name, run.Facts.Message)
 			}
@@ -285,12 +288,14 @@ func (l *leader) tell(s *situation.Situation, d decision) {
 	l.told = now
 }
 
-// changedAt is when the last of the bases moved that are reasons.
+// changedAt is when the last of the bases moved that are reasons, or when a person asked, if that is later.
 func changedAt(s *situation.Situation, item rebuild.Item) time.Time {
 	var at time.Time
 	for _, reason := range item.Reasons {
-		if since := s.State.Tags[reason.Base].Since; since.After(at) {
-			at = since
+		for _, since := range []time.Time{s.State.Tags[reason.Base].Since, reason.At} {
+			if since.After(at) {
+				at = since
+			}
 		}
 	}
 	return at
@@ -300,6 +305,10 @@ func changedAt(s *situation.Situation, item rebuild.Item) time.Time {
 func because(item rebuild.Item) string {
 	parts := make([]string, 0, len(item.Reasons))
 	for _, r := range item.Reasons {
+		if r.Kind == rebuild.Requested {
+			parts = append(parts, r.CausedBy+" asked for it")
+			continue
+		}
 		part := fmt.Sprintf("%s moved from %s to %s", r.Base, short(r.OldDigest), short(r.NewDigest))
 		if r.CausedBy != "" {
 			part += " by " + r.CausedBy

@@ -99,7 +99,7 @@ func verdicts() []rebuild.Verdict {
 }
 
 func (m *Metrics) show(s *situation.Situation, d decision, pending int) {
-	count, reasons := map[rebuild.Verdict]int{}, map[rebuild.Kind]int{rebuild.BaseMoved: 0, rebuild.BaseRebuilt: 0}
+	count, reasons := map[rebuild.Verdict]int{}, map[rebuild.Kind]int{rebuild.BaseMoved: 0, rebuild.BaseRebuilt: 0, rebuild.Requested: 0}
 	for _, item := range d.plan.Items {
 		count[item.Verdict]++
 		if item.Verdict == rebuild.Ready || item.Verdict == rebuild.Queued || item.Verdict == rebuild.Waiting {

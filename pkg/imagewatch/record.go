@@ -13,21 +13,26 @@ import (
 	"github.com/osbs-tekton/osbs/pkg/buildconfig/configmap"
 	"github.com/osbs-tekton/osbs/pkg/event"
 	"github.com/osbs-tekton/osbs/pkg/failure"
+	"github.com/osbs-tekton/osbs/pkg/rebuild"
 	"github.com/osbs-tekton/osbs/pkg/situation"
 )
 
 // withRun returns the build config with what its newest run says of it, and whether that is news: which bases an autorebuild is made
 // from, from the moment at which its PipelineRun exists, and how a build ended that did not succeed. A build that succeeds says both
-// itself. So what was tried is known when the PipelineRun is gone, and is not tried again.
-func withRun(stored *corev1.ConfigMap, run *situation.PipelineRun) (*corev1.ConfigMap, bool, error) {
+// itself. So what was tried is known when the PipelineRun is gone, and is not tried again. A request of a person is taken away when a
+// run has begun for it or for a later one; begun is when the newest such request was made.
+func withRun(stored *corev1.ConfigMap, run *situation.PipelineRun, begun time.Time) (*corev1.ConfigMap, bool, error) {
 	bc, err := configmap.From(stored)
 	if err != nil {
 		return nil, false, err
 	}
 	bc = bc.Clone()
-	triggered, ended := unrecorded(stored, bc, run)
-	if !triggered && !ended {
+	triggered, ended, answered := unrecorded(stored, bc, run, begun)
+	if !triggered && !ended && !answered {
 		return nil, false, nil
+	}
+	if answered {
+		bc.Requested = nil
 	}
 	if triggered && run.Facts.State != situation.Succeeded {
 		setTriggered(bc, run)
@@ -45,16 +50,18 @@ func withRun(stored *corev1.ConfigMap, run *situation.PipelineRun) (*corev1.Conf
 	return changed, true, nil
 }
 
-// unrecorded says what of a run the build config does not say yet: which bases it is made from, and how it ended. What a later build
-// said of its end stays.
-func unrecorded(stored *corev1.ConfigMap, bc *buildconfig.BuildConfig, run *situation.PipelineRun) (triggered, ended bool) {
+// unrecorded says what of a run the build config does not say yet: which bases it is made from, how it ended, and that a request is
+// answered. What a later build said of its end stays.
+func unrecorded(stored *corev1.ConfigMap, bc *buildconfig.BuildConfig, run *situation.PipelineRun, begun time.Time) (triggered, ended, answered bool) {
+	_, pending := rebuild.Pending(bc.Requested, begun)
+	answered = bc.Requested != nil && !pending
 	f := run.Facts
 	triggered = f.Autorebuild && f.BaseDigest != "" && stored.Annotations[situation.AnnotationLastAutorebuild] < stamp(run)
 	ended = (f.State == situation.Failed || f.State == situation.Skipped) && !f.Ended.IsZero()
 	if last := bc.LastBuild; last != nil && (last.Name == run.Name || last.Ended.After(f.Ended)) {
 		ended = false
 	}
-	return triggered, ended
+	return triggered, ended, answered
 }
 
 // stamp orders the runs of a build config as text.
@@ -108,8 +115,8 @@ func keepBuilt(bc *buildconfig.BuildConfig) {
 
 // recordRun brings the build config up to date with its newest run. Somebody else's change meanwhile is Conflict: the caller tries
 // again when it has seen it.
-func (w *watcher) recordRun(ctx context.Context, stored *corev1.ConfigMap, run *situation.PipelineRun) error {
-	changed, news, err := withRun(stored, run)
+func (w *watcher) recordRun(ctx context.Context, stored *corev1.ConfigMap, run *situation.PipelineRun, begun time.Time) error {
+	changed, news, err := withRun(stored, run, begun)
 	if err != nil || !news {
 		return err
 	}

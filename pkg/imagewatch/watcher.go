@@ -18,6 +18,7 @@ import (
 	"k8s.io/client-go/tools/record"
 
 	"github.com/osbs-tekton/osbs/pkg/failure"
+	"github.com/osbs-tekton/osbs/pkg/installation"
 	"github.com/osbs-tekton/osbs/pkg/situation"
 )
 
@@ -41,7 +42,6 @@ const (
 	leaseDuration = 15 * time.Second
 	renewDeadline = 10 * time.Second
 	retryPeriod   = 2 * time.Second
-	leaseSuffix   = "-imagewatch"
 	// component is what Kubernetes Events say they come from.
 	component = "osbs-imagewatch"
 )
@@ -82,7 +82,7 @@ func (w *Watcher) Run(ctx context.Context) error {
 		var leading atomic.Bool
 		elector, err := leaderelection.NewLeaderElector(leaderelection.LeaderElectionConfig{
 			Lock: &resourcelock.LeaseLock{
-				LeaseMeta: metav1.ObjectMeta{Name: w.o.Name + leaseSuffix, Namespace: w.o.Namespace},
+				LeaseMeta: metav1.ObjectMeta{Name: installation.Imagewatch(w.o.Name), Namespace: w.o.Namespace},
 				Client:    w.clients.Kube.CoordinationV1(), LockConfig: resourcelock.ResourceLockConfig{Identity: w.o.Identity},
 			},
 			LeaseDuration: leaseDuration, RenewDeadline: renewDeadline, RetryPeriod: retryPeriod, ReleaseOnCancel: true, Name: component,

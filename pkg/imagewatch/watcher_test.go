@@ -33,6 +33,7 @@ import (
 	"github.com/osbs-tekton/osbs/pkg/buildconfig/configmap"
 	"github.com/osbs-tekton/osbs/pkg/event"
 	"github.com/osbs-tekton/osbs/pkg/failure"
+	"github.com/osbs-tekton/osbs/pkg/rebuild"
 	"github.com/osbs-tekton/osbs/pkg/situation"
 )
 
@@ -118,6 +119,20 @@ func (r *rig) config(name string, bases ...string) {
 	}
 	cm.Namespace = space
 	if _, err := r.kube.CoreV1().ConfigMaps(space).Create(context.Background(), cm, metav1.CreateOptions{}); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// ask notes a person's request in a build config.
+func (r *rig) ask(name string, at time.Time) {
+	r.t.Helper()
+	bc, _ := r.buildConfig(name)
+	bc.Requested = &buildconfig.Request{Time: at, User: "anne"}
+	cm, err := configmap.To(bc)
+	if err == nil {
+		_, err = r.kube.CoreV1().ConfigMaps(space).Update(r.t.Context(), cm, metav1.UpdateOptions{})
+	}
+	if err != nil {
 		r.t.Fatal(err)
 	}
 }
@@ -369,6 +384,40 @@ func TestRebuild(t *testing.T) {
 		r.stream(space, "base", 3)
 		after(time.Second)
 		r.expect(3, 3)
+	})
+}
+
+// A person asks for a rebuild of what is up to date: one event, with nobody's base; the request goes when the PipelineRun exists.
+func TestRequested(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		r.stream(space, "base", 1)
+		r.config("app", "base")
+		r.config("scratch")
+		defer r.start(nil)()
+		after(time.Minute)
+		r.expect(0, 0)
+		for n, name := range []string{"app", "scratch"} {
+			at := time.Now()
+			r.ask(name, at)
+			after(5 * time.Second)
+			r.expect(n+1, n+1)
+			e := r.el.last()
+			want := event.Event{Reason: "Requested", CausedBy: "anne", PipelineRunName: rebuild.RequestName(name, at, 0)}
+			if name == "app" {
+				want.BaseDigest = "base:latest=" + digestOf(1)
+			}
+			if e.Reason != want.Reason || e.CausedBy != want.CausedBy || e.PipelineRunName != want.PipelineRunName || e.BaseDigest != want.BaseDigest || e.Base != "" {
+				t.Errorf("%+v", e)
+			}
+			if bc, _ := r.buildConfig(name); bc.Requested != nil {
+				t.Errorf("the request is still there: %v", bc.Requested)
+			}
+			r.finish(e, metav1.ConditionFalse, nil)
+			after(time.Hour)
+			r.expect(n+1, n+1)
+		}
 	})
 }
 

@@ -1,6 +1,7 @@
 package imagewatch
 
 import (
+	"encoding/json"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -17,6 +18,7 @@ import (
 	"github.com/osbs-tekton/osbs/pkg/buildconfig"
 	"github.com/osbs-tekton/osbs/pkg/buildconfig/configmap"
 	"github.com/osbs-tekton/osbs/pkg/event"
+	"github.com/osbs-tekton/osbs/pkg/rebuild"
 	"github.com/osbs-tekton/osbs/pkg/situation"
 )
 
@@ -53,8 +55,10 @@ type world struct {
 	// newest is the time of the newest event of a build config that became a PipelineRun; overtaken, that an older one did after it.
 	newest    map[string]string
 	overtaken map[string]bool
-	digests   int
-	version   int
+	// requests counts what people have asked for, by build config and time; answered the PipelineRuns that were made for it.
+	requests, answered map[string]int
+	digests            int
+	version            int
 	// story is what happened, for a test that fails.
 	story []string
 }
@@ -87,7 +91,7 @@ func newWorld(t *testing.T, seed uint64, images int) *world {
 	w := &world{
 		t: t, r: rand.New(rand.NewPCG(seed, 7)), now: noon, configs: map[string]*corev1.ConfigMap{}, streams: map[string]imagev1.ImageStream{},
 		runs: map[string]*simRun{}, broken: map[string]bool{}, asked: map[string]int{},
-		newest: map[string]string{}, overtaken: map[string]bool{},
+		newest: map[string]string{}, overtaken: map[string]bool{}, requests: map[string]int{}, answered: map[string]int{},
 	}
 	for i := range 3 {
 		w.move(fmt.Sprintf("root%d", i))
@@ -210,7 +214,7 @@ func (w *world) turn() decision {
 	}
 	for _, name := range slices.Sorted(maps.Keys(s.Newest)) {
 		if k := s.Configs[name]; k != nil && (w.calm || w.r.IntN(2) == 0) {
-			w.record(k, s.Newest[name])
+			w.record(k, s.Newest[name], s.Begun[name])
 		}
 	}
 	return d
@@ -224,6 +228,9 @@ func (w *world) send(k *situation.Config, p *delivery) {
 		return
 	}
 	for _, reason := range p.item.Reasons {
+		if reason.Kind != rebuild.BaseMoved {
+			continue
+		}
 		if stream, _, _ := strings.Cut(reason.Base, ":"); w.digest(stream) != reason.NewDigest {
 			w.dispatch.again(build, w.now)
 			return
@@ -255,8 +262,8 @@ func (w *world) send(k *situation.Config, p *delivery) {
 	}
 }
 
-func (w *world) record(k *situation.Config, run *situation.PipelineRun) {
-	changed, news, err := withRun(k.Object, run)
+func (w *world) record(k *situation.Config, run *situation.PipelineRun, begun time.Time) {
+	changed, news, err := withRun(k.Object, run, begun)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -282,12 +289,43 @@ func (w *world) listen() {
 	}
 	w.tick()
 	w.start(e.PipelineRunName, e.BuildConfig, event.ParseDigests(e.BaseDigest, nil), e.BaseDigest)
+	w.requested(w.runs[e.PipelineRunName], e)
 	if w.newest[e.BuildConfig] > e.Time { // what is built on the older base after the newer one is then built on the newer one again
 		w.overtaken[e.BuildConfig] = true
 	}
 	w.newest[e.BuildConfig] = max(w.newest[e.BuildConfig], e.Time)
-	w.asked[e.BuildConfig+" "+e.BaseDigest]++
+	if e.Reason != string(rebuild.Requested) {
+		w.asked[e.BuildConfig+" "+e.BaseDigest]++
+	}
 	w.note("created %s from %s because %s", e.PipelineRunName, e.BaseDigest, e.Reasons)
+}
+
+// requested notes on a run for whom it was started, as the API server keeps it.
+func (w *world) requested(run *simRun, e event.Event) {
+	var reasons []rebuild.Reason
+	if err := json.Unmarshal([]byte(e.Reasons), &reasons); err != nil {
+		w.t.Fatal(err)
+	}
+	if run.Facts.Requested = rebuild.RequestedAt(reasons); !run.Facts.Requested.IsZero() {
+		w.answered[e.BuildConfig+" "+run.Facts.Requested.UTC().String()]++
+	}
+}
+
+// ask is a person who asks for a rebuild. Who asks again before anything has come of it asks once.
+func (w *world) ask(name string) {
+	w.tick()
+	at := w.now
+	w.change(name, func(bc *buildconfig.BuildConfig) {
+		if bc.Paused {
+			return
+		}
+		if bc.Requested != nil {
+			delete(w.requests, name+" "+bc.Requested.Time.UTC().String())
+		}
+		bc.Requested = &buildconfig.Request{Time: at, User: "anne"}
+		w.requests[name+" "+at.UTC().String()]++
+	})
+	w.note("asked for %s", name)
 }
 
 func (w *world) start(name, config string, digests map[string]string, baseDigest string) {
@@ -374,7 +412,13 @@ func (w *world) succeed(run *simRun) {
 // disturb does what nobody planned.
 func (w *world) disturb() {
 	name := slices.Sorted(maps.Keys(w.configs))[w.r.IntN(len(w.configs))]
-	switch w.r.IntN(8) {
+	switch w.r.IntN(10) {
+	case 8:
+		w.ask(name)
+	case 9:
+		for _, below := range append(w.reader.Read(w.seen).Graph.Below(name), name) {
+			w.ask(below)
+		}
 	case 0, 1:
 		w.move(fmt.Sprintf("root%d", w.r.IntN(3)))
 	case 2:
@@ -426,6 +470,24 @@ func (w *world) check() {
 		config, _, _ := strings.Cut(state, " ")
 		if n > 1 && !w.overtaken[config] {
 			w.t.Errorf("%d PipelineRuns for %s\n%s", n, state, w.tail(config))
+		}
+	}
+	for what, n := range w.answered {
+		if n > 1 {
+			w.t.Errorf("%d PipelineRuns for the request %s", n, what)
+		}
+	}
+	for what := range w.requests {
+		config, at, _ := strings.Cut(what, " ")
+		bc, err := configmap.From(w.configs[config])
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		if w.answered[what] == 0 && !bc.Paused {
+			w.t.Errorf("nothing came of the request %s\n%s", what, w.tail(config))
+		}
+		if bc.Requested != nil && bc.Requested.Time.UTC().String() == at && w.answered[what] > 0 {
+			w.t.Errorf("the request %s is still there", what)
 		}
 	}
 	held := map[string]bool{}

@@ -30,5 +30,5 @@ func Paused(name string) string { return name + "-paused" }
 // WatcherContainer is the container of the Deployment Imagewatch that runs the watcher.
 const WatcherContainer = "imagewatch"
 
-// Imagewatch is the Deployment of the watcher that starts rebuilds of the Pipeline that is called name.
+// Imagewatch is the Deployment, and the Lease of the leader, of the watcher that starts rebuilds of the Pipeline that is called name.
 func Imagewatch(name string) string { return name + "-imagewatch" }

@@ -2,6 +2,7 @@ package local
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"strings"
@@ -44,6 +45,9 @@ func (i *Instance) rebuildStale(ctx context.Context) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := i.takeAway(ctx, s); err != nil {
+		return nil, err
+	}
 	plan := rebuild.New(s.configs, s.state)
 	for _, cycle := range plan.Cycles {
 		i.conf.Log.Warn("these build configs are built on each other; changes are not followed around the circle", "buildConfigs", strings.Join(cycle, ", "))
@@ -80,7 +84,23 @@ func (i *Instance) startRebuild(ctx context.Context, s *situation, item rebuild.
 		BaseDigests: item.Digests, GitLastCommit: bc.GitCommit,
 	}
 	_, err := i.start(ctx, rec, request.GitURL)
+	if at := rebuild.RequestedAt(item.Reasons); !at.IsZero() && (err == nil || failure.KindOf(err) == failure.Conflict) {
+		err = errors.Join(err, buildconfig.Answered(ctx, i.configs, bc.Name, at)) // if this fails, takeAway does it
+	}
 	return err
+}
+
+// takeAway takes away the requests that builds have begun for, where the process that started those was killed in between.
+func (i *Instance) takeAway(ctx context.Context, s *situation) error {
+	for name, bc := range s.stored {
+		if bc.Requested == nil || s.begun[name].Before(bc.Requested.Time) {
+			continue
+		}
+		if err := buildconfig.Answered(ctx, i.configs, name, s.begun[name]); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // situation is how things stand: what the planner needs, and what its answer refers to.
@@ -89,6 +109,8 @@ type situation struct {
 	stored  map[string]*buildconfig.BuildConfig
 	state   rebuild.State
 	builds  map[string]bool
+	// begun is, for each build config, when the newest request was made that a build has begun for.
+	begun map[string]time.Time
 	// took is how long the newest successful build of each build config took.
 	took map[string]took
 }
@@ -119,7 +141,7 @@ func (i *Instance) situation(ctx context.Context) (*situation, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &situation{stored: map[string]*buildconfig.BuildConfig{}, builds: map[string]bool{}, took: map[string]took{}}
+	s := &situation{stored: map[string]*buildconfig.BuildConfig{}, builds: map[string]bool{}, begun: map[string]time.Time{}, took: map[string]took{}}
 	for _, bc := range stored {
 		s.stored[bc.Name] = bc
 		s.configs = append(s.configs, rebuild.FromBuildConfig(bc))
@@ -128,11 +150,13 @@ func (i *Instance) situation(ctx context.Context) (*situation, error) {
 		return nil, err
 	}
 	interrupted := map[string]int{}
+	requests := requestsOf{begun: s.begun, again: map[string]buildconfig.Request{}}
 	for _, rec := range recs {
 		s.builds[rec.Name] = true
 		attributeTags(s.state.Tags, rec)
 		s.noteTime(rec)
-		if b, ok := i.plannedBuild(rec, s.stored[rec.BuildConfig]); ok {
+		b, ok := i.plannedBuild(rec, s.stored[rec.BuildConfig])
+		if ok {
 			if b.State == rebuild.BuildInterrupted {
 				key := b.Config + " " + fmt.Sprint(b.Digests)
 				if interrupted[key]++; interrupted[key] >= maxInterrupted {
@@ -141,8 +165,45 @@ func (i *Instance) situation(ctx context.Context) (*situation, error) {
 			}
 			s.state.Builds = append(s.state.Builds, b)
 		}
+		requests.note(rec, ok && b.State == rebuild.BuildInterrupted)
 	}
+	s.state.Requests = requests.pending(s.stored)
 	return s, nil
+}
+
+// requestsOf are the requests of people that builds were made for.
+type requestsOf struct {
+	begun map[string]time.Time
+	// again are those whose build was interrupted, the newest of each build config.
+	again map[string]buildconfig.Request
+}
+
+func (r *requestsOf) note(rec record, interrupted bool) {
+	for _, reason := range rec.Reasons {
+		switch at := reason.At; {
+		case reason.Kind != rebuild.Requested:
+		case !interrupted && at.After(r.begun[rec.BuildConfig]):
+			r.begun[rec.BuildConfig] = at
+		case interrupted && at.After(r.again[rec.BuildConfig].Time):
+			r.again[rec.BuildConfig] = buildconfig.Request{Time: at, User: reason.CausedBy}
+		}
+	}
+}
+
+// pending are the requests that are still to be answered, by build config: those that nothing has begun for, and those whose build was
+// interrupted.
+func (r *requestsOf) pending(stored map[string]*buildconfig.BuildConfig) map[string]buildconfig.Request {
+	out := map[string]buildconfig.Request{}
+	for name, bc := range stored {
+		again := r.again[name]
+		if request, pending := rebuild.Pending(&again, r.begun[name]); pending {
+			out[name] = request
+		}
+		if request, pending := rebuild.Pending(bc.Requested, r.begun[name]); pending && !request.Time.Before(out[name].Time) {
+			out[name] = request
+		}
+	}
+	return out
 }
 
 // noteTime notes how long a build took. Records come newest first.
@@ -188,7 +249,7 @@ func attributeTags(tags map[string]rebuild.Tag, rec record) {
 
 // plannedBuild is what the planner must know of a build; of most it is nothing.
 func (i *Instance) plannedBuild(rec record, bc *buildconfig.BuildConfig) (rebuild.Build, bool) {
-	b := rebuild.Build{Config: rec.BuildConfig, Name: rec.Name, Digests: rec.digests(), Created: rec.Created}
+	b := rebuild.Build{Config: rec.BuildConfig, Name: rec.Name, Digests: rec.digests(), Created: rec.Created, Requested: rebuild.RequestedAt(rec.Reasons)}
 	if rec.Request.Scratch || rec.Request.Isolated {
 		return b, false
 	}

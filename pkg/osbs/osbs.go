@@ -37,6 +37,15 @@ type Instance interface {
 	BuildConfigs(ctx context.Context) ([]buildconfig.BuildConfig, error)
 	// Outlook says how things stand with rebuilds, for all build configs.
 	Outlook(ctx context.Context) (*Outlook, error)
+	// SetPaused puts the autorebuilds of one build config off, or ends that, and says whether that is new. What was missed is due then.
+	SetPaused(ctx context.Context, buildConfig string, paused bool) (changed bool, err error)
+	// RequestRebuild asks for a build of each of the build configs, whether anything has changed or not, and says by which time the
+	// request is known: a build that begins for it, or for a later one, has it among its reasons. Which is built when, the planner says:
+	// parents come before what is built on them. It is failure.Conflict if one of them is paused or off, or all builds are paused;
+	// nothing is asked for then.
+	RequestRebuild(ctx context.Context, user string, buildConfigs []string) (at time.Time, err error)
+	// WithdrawRebuild takes away what was asked for at that time and has not begun.
+	WithdrawRebuild(ctx context.Context, at time.Time, buildConfigs []string) error
 	// ImportImage reads the tag of an ImageStream (all its tags, if tag is empty) from the registry again.
 	ImportImage(ctx context.Context, imageStream, tag string) (*workspace.Import, error)
 	// Wait returns when every build that this instance has started here, and every rebuild that those cause, has ended.

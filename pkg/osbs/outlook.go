@@ -17,6 +17,8 @@ type Outlook struct {
 	State   rebuild.State
 	// Images is what is known besides of each build config, by its name. Malformed ones are here, too.
 	Images map[string]Image
+	// Unwatched: nobody is there who starts what is due. It does not matter where a command does.
+	Unwatched bool
 	// Paused is set while no build may begin.
 	Paused *Pause
 	// Bounds are how many builds may begin; nil if that is not known.

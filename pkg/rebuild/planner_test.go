@@ -89,7 +89,7 @@ func (c *changing) setBuilds(name string) {
 		c.serial++
 		b := Build{
 			Config: name, Name: fmt.Sprintf("%s-%d", name, c.serial),
-			State: []BuildState{BuildRunning, BuildRunning, BuildFailed, BuildSkipped, BuildInterrupted}[c.r.IntN(5)],
+			State:     []BuildState{BuildRunning, BuildRunning, BuildFailed, BuildSkipped, BuildInterrupted}[c.r.IntN(5)],
 			Requested: c.requests[name].Time,
 		}
 		if config, ok := c.configs[name]; ok && c.r.IntN(2) == 0 {

@@ -146,11 +146,18 @@ func Image(b osbs.Build) string {
 func why(b osbs.Build) string {
 	switch {
 	case len(b.Reasons) > 0:
-		bases := make([]string, 0, len(b.Reasons))
+		var bases, parts []string
 		for _, r := range b.Reasons {
-			bases = append(bases, r.Base)
+			if r.Kind == rebuild.Requested {
+				parts = append(parts, r.CausedBy+" asked")
+			} else {
+				bases = append(bases, r.Base)
+			}
 		}
-		return strings.Join(bases, ", ") + " changed"
+		if len(bases) > 0 {
+			parts = append(parts, strings.Join(bases, ", ")+" changed")
+		}
+		return strings.Join(parts, ", ")
 	case b.Autorebuild:
 		return "autorebuild"
 	default:
@@ -162,6 +169,8 @@ func why(b osbs.Build) string {
 func Reason(r rebuild.Reason) string {
 	var text strings.Builder
 	switch {
+	case r.Kind == rebuild.Requested:
+		return logline.Clean(r.CausedBy) + " asked for it"
 	case r.Kind == rebuild.BaseRebuilt:
 		text.WriteString(r.Base + " is about to be rebuilt")
 	case r.OldDigest == "":

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"github.com/osbs-tekton/osbs/pkg/logline"
 )
 
 // Options say how text looks.
@@ -58,6 +60,9 @@ func JSONLine(w io.Writer, v any) error {
 }
 
 func (p *Printer) printf(format string, args ...any) { fmt.Fprintf(p.w, format, args...) }
+
+// Line writes a line of what comes from outside, such as names.
+func (p *Printer) Line(text string) { p.printf("%s\n", logline.Clean(text)) }
 
 // The colours of a terminal's palette, so that they fit what the user has chosen.
 const (

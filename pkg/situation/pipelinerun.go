@@ -2,12 +2,14 @@ package situation
 
 import (
 	"encoding/json"
+	"strings"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 
 	"github.com/osbs-tekton/osbs/pkg/event"
+	"github.com/osbs-tekton/osbs/pkg/rebuild"
 )
 
 // PipelineRun is what is read of Tekton's: metadata, condition, two params and two results. Tekton's own type would bring its packages,
@@ -51,6 +53,8 @@ type Facts struct {
 	// Autorebuild: a change of its bases started it. BaseDigest is then what it is built from, as package event writes it.
 	Autorebuild bool
 	BaseDigest  string
+	// Requested is when the person asked for whom it was started, zero if nobody has asked.
+	Requested time.Time
 	// Throwaway: a scratch or isolated build, which neither triggers nor is triggered.
 	Throwaway bool
 	State     RunState
@@ -115,6 +119,7 @@ func (r *PipelineRun) find() Facts {
 	f := Facts{
 		BuildConfig: r.Labels[event.LabelBuildConfig], Autorebuild: r.Labels[event.LabelAutorebuild] == "true",
 		BaseDigest: r.Annotations[event.AnnotationBaseDigest], State: Running,
+		Requested: requestedAt(r.Annotations[event.AnnotationReasons]),
 		Throwaway: text(r.Spec.Params, "scratch") == "true" || text(r.Spec.Params, "isolated") == "true",
 	}
 	if r.Status.StartTime != nil {
@@ -140,6 +145,16 @@ func (r *PipelineRun) find() Facts {
 		}
 	}
 	return f
+}
+
+// requestedAt is the time of the request among the reasons of a run. They were written by whoever started it; what is malformed explains
+// nothing.
+func requestedAt(reasons string) time.Time {
+	var list []rebuild.Reason
+	if !strings.Contains(reasons, string(rebuild.Requested)) || json.Unmarshal([]byte(reasons), &list) != nil {
+		return time.Time{}
+	}
+	return rebuild.RequestedAt(list)
 }
 
 // configIn is the build config of a run: its label says it, or, for a run that somebody made by hand, the lock that it holds.

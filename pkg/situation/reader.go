@@ -8,6 +8,7 @@ import (
 	imagev1 "github.com/openshift/api/image/v1"
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/osbs-tekton/osbs/pkg/buildconfig"
 	"github.com/osbs-tekton/osbs/pkg/buildconfig/configmap"
 	"github.com/osbs-tekton/osbs/pkg/imageimport"
 	"github.com/osbs-tekton/osbs/pkg/rebuild"
@@ -53,7 +54,8 @@ type knownRun struct {
 func (r *Reader) Read(o Objects) *Situation {
 	if r.s == nil {
 		r.s = &Situation{
-			Configs: map[string]*Config{}, Newest: map[string]*PipelineRun{}, State: rebuild.State{Tags: map[string]rebuild.Tag{}, Overtaken: map[string]bool{}},
+			Configs: map[string]*Config{}, Newest: map[string]*PipelineRun{}, Begun: map[string][]time.Time{},
+			State:   rebuild.State{Tags: map[string]rebuild.Tag{}, Overtaken: map[string]bool{}, Requests: map[string]buildconfig.Request{}},
 			planner: rebuild.NewPlanner(), builds: map[string][]rebuild.Build{}, ofOvertaken: map[string]string{},
 		}
 		r.streams, r.runs, r.ofConfig = map[streamKey]*knownStream{}, map[string]*knownRun{}, map[string][]*PipelineRun{}
@@ -251,6 +253,7 @@ func (r *Reader) setRun(known *knownRun, object *PipelineRun, config string) {
 func (r *Reader) refresh(config string) {
 	var newest *PipelineRun
 	var builds []rebuild.Build
+	var begun []time.Time
 	for _, run := range r.ofConfig[config] {
 		if newest == nil || later(run, newest) {
 			newest = run
@@ -258,7 +261,11 @@ func (r *Reader) refresh(config string) {
 		if b, ok := r.s.planned(config, run); ok {
 			builds = append(builds, b)
 		}
+		if at := run.Facts.Requested; !at.IsZero() {
+			begun = append(begun, at)
+		}
 	}
+	r.setBegun(config, begun)
 	if r.s.Newest[config] = newest; newest == nil {
 		delete(r.s.Newest, config)
 	}
@@ -271,4 +278,20 @@ func (r *Reader) refresh(config string) {
 			r.setTag(tag)
 		}
 	}
+}
+
+// setBegun notes for which requests runs have begun, and which is still to be answered.
+func (r *Reader) setBegun(config string, begun []time.Time) {
+	if r.s.Begun[config] = begun; len(begun) == 0 {
+		delete(r.s.Begun, config)
+	}
+	if c := r.s.Configs[config]; c != nil && c.Err == nil {
+		if request, pending := rebuild.Pending(c.BuildConfig.Requested, begun); pending {
+			r.s.State.Requests[config] = request
+			r.s.planner.SetRequest(config, &request)
+			return
+		}
+	}
+	delete(r.s.State.Requests, config)
+	r.s.planner.SetRequest(config, nil)
 }

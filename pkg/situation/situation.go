@@ -40,6 +40,8 @@ type Situation struct {
 	// Run finds a run by name; Newest is the one of each build config that was created last, throwaway ones left out.
 	Run    func(name string) *PipelineRun
 	Newest map[string]*PipelineRun
+	// Begun are, for each build config, the times of the requests of people that runs have begun for.
+	Begun  map[string][]time.Time
 	Paused bool
 
 	planner *rebuild.Planner
@@ -96,7 +98,7 @@ func later(a, b *PipelineRun) bool {
 
 // planned is what the planner must know of a run; of one that succeeded it is nothing.
 func (s *Situation) planned(config string, run *PipelineRun) (rebuild.Build, bool) {
-	b := rebuild.Build{Config: config, Name: run.Name, Created: run.CreationTimestamp.Time}
+	b := rebuild.Build{Config: config, Name: run.Name, Created: run.CreationTimestamp.Time, Requested: run.Facts.Requested}
 	if c := s.Configs[config]; c != nil && run.Facts.BaseDigest != "" {
 		b.Digests = event.ParseDigests(run.Facts.BaseDigest, c.Tags())
 	}
@@ -154,7 +156,7 @@ func (s *Situation) Plan(budget int, pending []rebuild.Build, postponed map[stri
 				continue
 			}
 			asked = true
-			if s.overtaken(item.Config, run) {
+			if rebuild.RequestedAt(item.Reasons).IsZero() && s.overtaken(item.Config, run) {
 				s.overtake(item.Config, item.Build, true)
 			} else {
 				postponed[item.Build] = true

@@ -38,6 +38,9 @@ func (i *Instance) Outlook(ctx context.Context) (*osbs.Outlook, error) {
 	if out.Paused, err = i.pause(ctx); err != nil {
 		return nil, err
 	}
+	if out.Unwatched, err = i.unwatched(ctx); err != nil {
+		out.Unread = append(out.Unread, err.Error())
+	}
 	if out.Bounds, err = i.bounds(ctx); err != nil {
 		out.Unread = append(out.Unread, err.Error())
 	}
