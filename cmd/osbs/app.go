@@ -123,7 +123,7 @@ func (p *program) app() *cli.App {
 		Commands: []*cli.Command{
 			p.buildCommand(), p.listBuildsCommand(), p.getBuildCommand(), p.buildLogsCommand(), p.watchBuildCommand(),
 			p.watchBuildsCommand(), p.cancelBuildCommand(), p.listBuildConfigsCommand(), p.planCommand(), p.graphCommand(),
-			p.importImageCommand(), p.pauseBuildsCommand(), p.resumeBuildsCommand(), p.rebuildCommand(), p.backupBuilderCommand(), p.restoreBuilderCommand(), p.serveCommand(),
+			p.importImageCommand(), p.pauseBuildsCommand(), p.resumeBuildsCommand(), p.rebuildCommand(), p.explainCommand(), p.backupBuilderCommand(), p.restoreBuilderCommand(), p.serveCommand(),
 			p.installCommand(), p.uninstallCommand(), p.generateCommand(), p.completionCommand(), p.versionCommand(),
 		},
 	}
