@@ -47,7 +47,7 @@ func (p *Printer) sentence(f explain.Fact) string {
 	name := f.BuildConfig
 	switch f.Kind {
 	case explain.NoTrigger:
-		return name + " has no trigger: nothing that it is built on can change, such as FROM scratch or a base that is named by its digest" + p.by(f) + "."
+		return name + " has no trigger: nothing that it is built on can change, such as FROM scratch or a base that is named by its digest."
 	case explain.NeverBuilt:
 		return name + " has not been built with success yet. Its first build is a person's: osbs build."
 	case explain.Malformed:
@@ -106,10 +106,10 @@ func (p *Printer) verdict(f explain.Fact) string {
 	case rebuild.Running:
 		return name + " is being built: " + f.Build + " runs."
 	case rebuild.Ready:
-		return name + " is about to be rebuilt."
+		return name + " is due to be rebuilt."
 	case rebuild.Queued:
 		if f.Bound > 0 && f.Running >= f.Bound {
-			return fmt.Sprintf("%s is to be rebuilt, and waits for its turn: %d builds run, and no rebuild is started while %d do.", name, f.Running, f.Bound)
+			return fmt.Sprintf("%s is to be rebuilt, and waits for its turn: the budget of concurrent builds is spent (%d of %d run).", name, f.Running, f.Bound)
 		}
 		return name + " is to be rebuilt, and waits for its turn."
 	case rebuild.Waiting:
@@ -166,10 +166,13 @@ func message(f explain.Fact) string {
 	return ": " + strings.TrimRight(f.Message, ".")
 }
 
-// reasons are why something is due.
+// reasons are why something is due. Those of what runs are the build's; a parent that failed will not be rebuilt by itself.
 func (p *Printer) reasons(f explain.Fact) []string {
 	out := make([]string, 0, len(f.Reasons))
 	for _, r := range f.Reasons {
+		if f.Verdict == rebuild.Running || f.Verdict == rebuild.ParentFailed && r.Kind == rebuild.BaseRebuilt {
+			continue
+		}
 		out = append(out, "because "+Reason(r))
 	}
 	return out
