@@ -106,10 +106,10 @@ func Withdraw(ctx context.Context, s Store, names []string, at time.Time) error 
 	return errors.Join(errs...)
 }
 
-// Answered takes a request away that was made at that time or before. That the build config is gone is no error.
-func Answered(ctx context.Context, s Store, name string, until time.Time) error {
+// Answered takes the request away that was made at that time, and no other. That the build config is gone is no error.
+func Answered(ctx context.Context, s Store, name string, at time.Time) error {
 	_, err := Change(ctx, s, name, func(bc *BuildConfig) error {
-		if bc.Requested == nil || bc.Requested.Time.After(until) {
+		if bc.Requested == nil || !bc.Requested.Time.Equal(at) {
 			return errNothing
 		}
 		bc.Requested = nil

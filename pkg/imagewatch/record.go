@@ -20,8 +20,8 @@ import (
 // withRun returns the build config with what its newest run says of it, and whether that is news: which bases an autorebuild is made
 // from, from the moment at which its PipelineRun exists, and how a build ended that did not succeed. A build that succeeds says both
 // itself. So what was tried is known when the PipelineRun is gone, and is not tried again. A request of a person is taken away when a
-// run has begun for it or for a later one; begun is when the newest such request was made.
-func withRun(stored *corev1.ConfigMap, run *situation.PipelineRun, begun time.Time) (*corev1.ConfigMap, bool, error) {
+// run has begun for it; begun are the times of such requests.
+func withRun(stored *corev1.ConfigMap, run *situation.PipelineRun, begun []time.Time) (*corev1.ConfigMap, bool, error) {
 	bc, err := configmap.From(stored)
 	if err != nil {
 		return nil, false, err
@@ -52,7 +52,7 @@ func withRun(stored *corev1.ConfigMap, run *situation.PipelineRun, begun time.Ti
 
 // unrecorded says what of a run the build config does not say yet: which bases it is made from, how it ended, and that a request is
 // answered. What a later build said of its end stays.
-func unrecorded(stored *corev1.ConfigMap, bc *buildconfig.BuildConfig, run *situation.PipelineRun, begun time.Time) (triggered, ended, answered bool) {
+func unrecorded(stored *corev1.ConfigMap, bc *buildconfig.BuildConfig, run *situation.PipelineRun, begun []time.Time) (triggered, ended, answered bool) {
 	_, pending := rebuild.Pending(bc.Requested, begun)
 	answered = bc.Requested != nil && !pending
 	f := run.Facts
@@ -115,7 +115,7 @@ func keepBuilt(bc *buildconfig.BuildConfig) {
 
 // recordRun brings the build config up to date with its newest run. Somebody else's change meanwhile is Conflict: the caller tries
 // again when it has seen it.
-func (w *watcher) recordRun(ctx context.Context, stored *corev1.ConfigMap, run *situation.PipelineRun, begun time.Time) error {
+func (w *watcher) recordRun(ctx context.Context, stored *corev1.ConfigMap, run *situation.PipelineRun, begun []time.Time) error {
 	changed, news, err := withRun(stored, run, begun)
 	if err != nil || !news {
 		return err

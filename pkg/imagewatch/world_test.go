@@ -262,7 +262,7 @@ func (w *world) send(k *situation.Config, p *delivery) {
 	}
 }
 
-func (w *world) record(k *situation.Config, run *situation.PipelineRun, begun time.Time) {
+func (w *world) record(k *situation.Config, run *situation.PipelineRun, begun []time.Time) {
 	changed, news, err := withRun(k.Object, run, begun)
 	if err != nil {
 		w.t.Fatal(err)

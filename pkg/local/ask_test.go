@@ -105,7 +105,7 @@ func TestPendingRequests(t *testing.T) {
 		"interrupted twice, the later one is done": {nil, nil, []record{rec(3), rec(0)}, 3},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := requestsOf{begun: map[string]time.Time{}, again: map[string]buildconfig.Request{}}
+			r := requestsOf{begun: map[string][]time.Time{}, again: map[string]buildconfig.Request{}}
 			for _, rec := range c.ended {
 				r.note(rec, false)
 			}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -93,10 +94,10 @@ func (i *Instance) startRebuild(ctx context.Context, s *situation, item rebuild.
 // takeAway takes away the requests that builds have begun for, where the process that started those was killed in between.
 func (i *Instance) takeAway(ctx context.Context, s *situation) error {
 	for name, bc := range s.stored {
-		if bc.Requested == nil || s.begun[name].Before(bc.Requested.Time) {
+		if _, pending := rebuild.Pending(bc.Requested, s.begun[name]); pending || bc.Requested == nil {
 			continue
 		}
-		if err := buildconfig.Answered(ctx, i.configs, name, s.begun[name]); err != nil {
+		if err := buildconfig.Answered(ctx, i.configs, name, bc.Requested.Time); err != nil {
 			return err
 		}
 	}
@@ -109,8 +110,8 @@ type situation struct {
 	stored  map[string]*buildconfig.BuildConfig
 	state   rebuild.State
 	builds  map[string]bool
-	// begun is, for each build config, when the newest request was made that a build has begun for.
-	begun map[string]time.Time
+	// begun are, for each build config, the times of the requests that builds have begun for.
+	begun map[string][]time.Time
 	// took is how long the newest successful build of each build config took.
 	took map[string]took
 }
@@ -141,7 +142,7 @@ func (i *Instance) situation(ctx context.Context) (*situation, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &situation{stored: map[string]*buildconfig.BuildConfig{}, builds: map[string]bool{}, begun: map[string]time.Time{}, took: map[string]took{}}
+	s := &situation{stored: map[string]*buildconfig.BuildConfig{}, builds: map[string]bool{}, begun: map[string][]time.Time{}, took: map[string]took{}}
 	for _, bc := range stored {
 		s.stored[bc.Name] = bc
 		s.configs = append(s.configs, rebuild.FromBuildConfig(bc))
@@ -173,7 +174,7 @@ func (i *Instance) situation(ctx context.Context) (*situation, error) {
 
 // requestsOf are the requests of people that builds were made for.
 type requestsOf struct {
-	begun map[string]time.Time
+	begun map[string][]time.Time
 	// again are those whose build was interrupted, the newest of each build config.
 	again map[string]buildconfig.Request
 }
@@ -182,9 +183,9 @@ func (r *requestsOf) note(rec record, interrupted bool) {
 	for _, reason := range rec.Reasons {
 		switch at := reason.At; {
 		case reason.Kind != rebuild.Requested:
-		case !interrupted && at.After(r.begun[rec.BuildConfig]):
-			r.begun[rec.BuildConfig] = at
-		case interrupted && at.After(r.again[rec.BuildConfig].Time):
+		case !interrupted:
+			r.begun[rec.BuildConfig] = append(r.begun[rec.BuildConfig], at)
+		case at.After(r.again[rec.BuildConfig].Time):
 			r.again[rec.BuildConfig] = buildconfig.Request{Time: at, User: reason.CausedBy}
 		}
 	}
@@ -195,11 +196,11 @@ func (r *requestsOf) note(rec record, interrupted bool) {
 func (r *requestsOf) pending(stored map[string]*buildconfig.BuildConfig) map[string]buildconfig.Request {
 	out := map[string]buildconfig.Request{}
 	for name, bc := range stored {
-		again := r.again[name]
-		if request, pending := rebuild.Pending(&again, r.begun[name]); pending {
-			out[name] = request
+		again, interrupted := r.again[name]
+		if interrupted && !slices.ContainsFunc(r.begun[name], func(begun time.Time) bool { return !begun.Before(again.Time) }) {
+			out[name] = again
 		}
-		if request, pending := rebuild.Pending(bc.Requested, r.begun[name]); pending && !request.Time.Before(out[name].Time) {
+		if request, pending := rebuild.Pending(bc.Requested, r.begun[name]); pending {
 			out[name] = request
 		}
 	}

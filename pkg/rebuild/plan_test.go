@@ -360,11 +360,11 @@ func TestPending(t *testing.T) {
 	r := &buildconfig.Request{Time: noon, User: "anne"}
 	for name, c := range map[string]struct {
 		requested *buildconfig.Request
-		begun     time.Time
+		begun     []time.Time
 		want      bool
 	}{
-		"nobody asked": {nil, time.Time{}, false}, "asked": {r, time.Time{}, true}, "begun": {r, noon, false},
-		"asked again": {r, noon.Add(-1), true}, "a later one has begun": {r, noon.Add(1), false},
+		"nobody asked": {nil, nil, false}, "asked": {r, nil, true}, "begun": {r, []time.Time{noon.Add(1), noon.In(time.Local)}, false},
+		"asked again": {r, []time.Time{noon.Add(-1)}, true}, "asked again, by one whose clock is behind": {r, []time.Time{noon.Add(1)}, true},
 	} {
 		if _, got := Pending(c.requested, c.begun); got != c.want {
 			t.Errorf("%s: %v", name, got)

@@ -228,10 +228,10 @@ func name(config string, h hash.Hash) string {
 	return strings.TrimRight(config[:min(len(config), maxBuildName-hashLength-1)], "-.") + "-" + digits
 }
 
-// Pending is the request that is still to be answered, false if there is none, or if a build was made for it or for a later one: begun is
-// when the newest request was made that a build has begun for.
-func Pending(requested *buildconfig.Request, begun time.Time) (buildconfig.Request, bool) {
-	if requested == nil || !requested.Time.After(begun) {
+// Pending is the request that is still to be answered, false if there is none, or if a build has begun for it: begun are the times of the
+// requests that builds have begun for. They are only compared for being the same, since the clocks of people differ.
+func Pending(requested *buildconfig.Request, begun []time.Time) (buildconfig.Request, bool) {
+	if requested == nil || slices.ContainsFunc(begun, requested.Time.Equal) {
 		return buildconfig.Request{}, false
 	}
 	return *requested, true

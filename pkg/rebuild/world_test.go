@@ -25,10 +25,10 @@ type world struct {
 	started map[string]bool
 	built   map[string]int
 	serial  int
-	// requests are what people have asked for, as build configs say it: it is taken away late. begun is when that was asked for which the
-	// newest build of a request began for; asked and answered count requests and the builds of them that were not interrupted.
+	// requests are what people have asked for, as build configs say it: it is taken away late. begun are the times of those that
+	// builds have begun for; asked and answered count requests and the builds of them that were not interrupted.
 	requests        map[string]*buildconfig.Request
-	begun           map[string]time.Time
+	begun           map[string][]time.Time
 	asked, answered map[string]int
 	// burst is how many builds end at once, when everything settles.
 	burst int
@@ -40,7 +40,7 @@ func newWorld(t *testing.T, seed uint64, images int) *world {
 	w := &world{
 		t: t, r: rand.New(rand.NewPCG(seed, 0)), now: noon, state: State{Tags: map[string]Tag{}, Budget: 4},
 		broken: map[string]bool{}, started: map[string]bool{}, built: map[string]int{}, burst: 1,
-		requests: map[string]*buildconfig.Request{}, begun: map[string]time.Time{}, asked: map[string]int{}, answered: map[string]int{},
+		requests: map[string]*buildconfig.Request{}, begun: map[string][]time.Time{}, asked: map[string]int{}, answered: map[string]int{},
 	}
 	for i := range 3 {
 		w.move(fmt.Sprintf("root%d:latest", i), "")
@@ -127,7 +127,7 @@ func (w *world) again(b Build) {
 	case r.Time.After(b.Requested):
 		w.asked[b.Config]--
 	default:
-		w.begun[b.Config] = b.Requested.Add(-1)
+		w.begun[b.Config] = slices.DeleteFunc(w.begun[b.Config], b.Requested.Equal)
 	}
 }
 
@@ -185,7 +185,7 @@ func (w *world) plan() int {
 		}
 		w.start(item.Config, item.Build, requested)
 		if !requested.IsZero() {
-			w.begun[item.Config] = requested
+			w.begun[item.Config] = append(w.begun[item.Config], requested)
 		}
 		busy++
 	}
