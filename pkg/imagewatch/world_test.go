@@ -416,8 +416,12 @@ func (w *world) disturb() {
 	case 8:
 		w.ask(name)
 	case 9:
-		for _, below := range append(w.reader.Read(w.seen).Graph.Below(name), name) {
-			w.ask(below)
+		var configs []rebuild.Config
+		for _, c := range w.reader.Read(w.seen).Configs {
+			configs = append(configs, c.Planned)
+		}
+		for _, config := range append([]string{name}, rebuild.NewGraph(configs).Below(name)...) {
+			w.ask(config)
 		}
 	case 0, 1:
 		w.move(fmt.Sprintf("root%d", w.r.IntN(3)))
