@@ -58,10 +58,10 @@ func Find(o *osbs.Outlook, argument string) (Subject, error) {
 
 // tagsFor are the ImageStreamTags that the argument may be. Here its registry need not be one of the site's, which may not be known.
 func tagsFor(o *osbs.Outlook, argument string) ([]string, error) {
-	tag, err := imagestream.TagFor(argument, o.HomeRegistries...)
+	tag, malformed := imagestream.TagFor(argument, o.HomeRegistries...)
 	switch {
-	case err != nil:
-		return []string{argument}, nil // of another namespace, or nothing
+	case malformed != nil: // it is no reference as FROM has it, but perhaps a tag of another namespace
+		return []string{argument}, nil //nolint:nilerr // see there
 	case tag == "":
 		return nil, failure.WithHint(failure.New(failure.Usage, "%q names a digest, which never changes", argument), "name the tag")
 	}
@@ -122,8 +122,8 @@ const most = 5
 
 func unknown(o *osbs.Outlook, argument string) error {
 	err := failure.New(failure.NotFound, "there is no build config and no image %q", argument)
-	if close := near(o, argument); len(close) > 0 {
-		return failure.WithHint(err, "close to it: %s", strings.Join(close, ", "))
+	if names := near(o, argument); len(names) > 0 {
+		return failure.WithHint(err, "close to it: %s", strings.Join(names, ", "))
 	}
 	return failure.WithHint(err, "osbs list-build-configs lists what is built")
 }
