@@ -14,9 +14,11 @@ import (
 const (
 	some, many = 1000, 10_000
 	replicas   = 4
-	// inFlight is the watcher's default, for one pod of the EventListener. manyInFlight is for all of them.
+	// inFlight is the watcher's default, for one pod of the EventListener. For a quicker one it is manyInFlight, and the watcher may make
+	// manyRequests to the API server in a second: an event costs it about four.
 	inFlight     = 8
 	manyInFlight = 48
+	manyRequests = 200
 	// At the rates that are hoped for, the small fan-outs take 200 s and the large one, which Options.Limit bounds, 500 s.
 	someLimit = 5 * time.Minute
 	// peerLimit bounds what the EventListener that selects is given.
@@ -82,11 +84,11 @@ func fanOut(ctx context.Context, s *site) error {
 	printHead(s.Out)
 	var reference flow
 	for i, measure := range []func() (flow, error){
-		func() (flow, error) { return s.fanOutOf(ctx, url, "a", some, 1, someLimit) },
-		func() (flow, error) { return s.peersFanOut(ctx) },
-		func() (flow, error) { return s.fanOutOf(ctx, url, "b", some, replicas, someLimit) },
+		func() (flow, error) { return s.fanOutOf(ctx, url, "a", some, 1, false, someLimit) },
+		func() (flow, error) { return s.fanOutOf(ctx, url, "b", some, replicas, true, someLimit) },
 		func() (flow, error) { return s.quickFanOut(ctx, url) },
-		func() (flow, error) { return s.fanOutOf(ctx, url, "d", many, replicas, s.Limit) },
+		func() (flow, error) { return s.fanOutOf(ctx, url, "d", many, replicas, true, s.Limit) },
+		func() (flow, error) { return s.peersFanOut(ctx) },
 	} {
 		f, err := measure()
 		if err != nil {
@@ -110,7 +112,7 @@ func (s *site) peersFanOut(ctx context.Context) (flow, error) {
 	if err != nil {
 		return f, err
 	}
-	return f, s.scale(ctx, selectingOne, 0)
+	return f, s.all.Resource(eventListeners).Namespace(s.name).Delete(ctx, selectingOne, metav1.DeleteOptions{})
 }
 
 // quickFanOut lets the EventListener make more requests, and takes that back.
@@ -118,7 +120,7 @@ func (s *site) quickFanOut(ctx context.Context, url string) (flow, error) {
 	if err := s.setQPS(ctx, strconv.Itoa(quickQPS)); err != nil {
 		return flow{}, err
 	}
-	f, err := s.fanOutOf(ctx, url, "c", some, 1, someLimit)
+	f, err := s.fanOutOf(ctx, url, "c", some, 1, true, someLimit)
 	if err != nil {
 		return f, err
 	}
@@ -142,7 +144,8 @@ func (s *site) setQPS(ctx context.Context, text string) error {
 	if _, err := secrets.Update(ctx, secret, metav1.UpdateOptions{}); err != nil {
 		return err
 	}
-	return s.scale(ctx, listener, 0)
+	pods := s.kube.CoreV1().Pods(s.name)
+	return pods.DeleteCollection(ctx, metav1.DeleteOptions{}, metav1.ListOptions{LabelSelector: podsOf(listener)})
 }
 
 func printHead(w io.Writer) {
@@ -157,7 +160,7 @@ func (f flow) print(w io.Writer, reference flow) {
 }
 
 // fanOutOf makes build configs on one base, moves it, and counts.
-func (s *site) fanOutOf(ctx context.Context, url, prefix string, number, pods int, limit time.Duration) (flow, error) {
+func (s *site) fanOutOf(ctx context.Context, url, prefix string, number, pods int, quick bool, limit time.Duration) (flow, error) {
 	n := s.scaled(number)
 	f := flow{what: "osbs", replicas: pods, asked: n}
 	if err := s.scale(ctx, listener, pods); err != nil {
@@ -171,11 +174,11 @@ func (s *site) fanOutOf(ctx context.Context, url, prefix string, number, pods in
 	if err := s.createConfigs(ctx, prefix, n, base); err != nil {
 		return f, err
 	}
-	room := inFlight
-	if pods > 1 {
-		room = manyInFlight
+	args := []string{"-in-flight=" + strconv.Itoa(inFlight)}
+	if quick {
+		args = []string{"-in-flight=" + strconv.Itoa(manyInFlight), "-api-rate=" + strconv.Itoa(manyRequests)}
 	}
-	w, err := s.watch(ctx, url, "-in-flight="+strconv.Itoa(room))
+	w, err := s.watch(ctx, url, args...)
 	if err != nil {
 		return f, err
 	}
@@ -201,7 +204,7 @@ func (s *site) fan(ctx context.Context, f *flow, w *watcher, base string, limit 
 	}
 	after, err := w.metrics(ctx)
 	if err != nil {
-		return err
+		return fmt.Errorf("the watcher: %w: %s", err, w.log)
 	}
 	f.watcher = after["process_cpu_seconds_total"] - before["process_cpu_seconds_total"]
 	_, f.peak, err = w.memory()

@@ -62,13 +62,16 @@ func (s *site) post(ctx context.Context, url string, i int) error {
 		if err != nil {
 			return false, err
 		}
-		answer, err := http.DefaultClient.Do(r)
+		answer, err := poster.Do(r)
 		if err != nil {
 			return false, nil //nolint:nilerr // tried again
 		}
 		return answer.StatusCode == http.StatusAccepted, answer.Body.Close()
 	})
 }
+
+// poster gives up on a connection that was made before the Service had a pod.
+var poster = &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
 
 // patience is how long the PipelineRun of an event is waited for before the event counts as lost: nothing comes of it later.
 const patience = 20 * time.Second

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"time"
 
 	imageclient "github.com/openshift/client-go/image/clientset/versioned"
@@ -237,10 +238,14 @@ func (s *site) scale(ctx context.Context, name string, replicas int) error {
 		if err != nil || d.Status.ReadyReplicas != int32(replicas) || d.Status.ObservedGeneration != d.Generation {
 			return false, nil //nolint:nilerr // it is not there yet
 		}
-		pods, err := s.kube.CoreV1().Pods(s.name).List(ctx, metav1.ListOptions{LabelSelector: "eventlistener=" + name})
-		return err == nil && len(pods.Items) == replicas, nil
+		pods, err := s.kube.CoreV1().Pods(s.name).List(ctx, metav1.ListOptions{LabelSelector: podsOf(name)})
+		ending := func(p corev1.Pod) bool { return p.DeletionTimestamp != nil }
+		return err == nil && len(pods.Items) == replicas && !slices.ContainsFunc(pods.Items, ending), nil
 	})
 }
+
+// podsOf selects the pods of an EventListener.
+func podsOf(name string) string { return "eventlistener=" + name }
 
 // url is where an EventListener takes events.
 func (s *site) url(ctx context.Context, name string) (string, error) {
