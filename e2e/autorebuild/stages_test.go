@@ -76,34 +76,56 @@ func madeFrom(run unstructured.Unstructured) map[string]string {
 	return out
 }
 
-// locks writes the build config as the lock stage does.
-func (s *site) locks(run unstructured.Unstructured) error {
-	return s.change(run.GetLabels()[event.LabelBuildConfig], func(bc *buildconfig.BuildConfig) {
-		digests := madeFrom(run)
+// begins does what the lock stage does, and says whether the build goes on. One that is not due any more ends as skipped.
+func (s *site) begins(run unstructured.Unstructured) (bool, error) {
+	config, digests := run.GetLabels()[event.LabelBuildConfig], event.ParseDigests(run.GetAnnotations()[event.AnnotationBaseDigest], nil)
+	tags := map[string]rebuild.Tag{}
+	for tag := range digests {
+		if current := s.current(strings.TrimSuffix(tag, ":latest")); current != "" {
+			tags[tag] = rebuild.Tag{Digest: current}
+		}
+	}
+	outdated := ""
+	err := s.change(config, func(bc *buildconfig.BuildConfig) {
+		if outdated = rebuild.Outdated(rebuild.FromBuildConfig(bc), tags, digests); outdated != "" {
+			return
+		}
 		for i := range bc.Triggers {
 			t := &bc.Triggers[i]
 			base := strings.TrimSuffix(t.ImageStreamTag, ":latest")
-			t.LastTriggeredImage, t.LastTriggeredManifest, t.LastTriggerTime = image(base, digests[base]), "", time.Time{}
+			t.LastTriggeredImage, t.LastTriggeredManifest, t.LastTriggerTime = image(base, digests[t.ImageStreamTag]), "", time.Time{}
 		}
 	})
+	if err == nil && outdated != "" {
+		err = s.ends(run, "True", map[string]string{"STATE": "skipped"})
+	}
+	return err == nil && outdated == "", err
 }
 
-// succeeds does what the stages of a PipelineRun do that succeeds: it moves the tag of the image to a digest that no other build gives,
-// and says so in the build config.
+// goesOn checks that the build of a PipelineRun does after the lock stage.
+func (s *site) goesOn(run unstructured.Unstructured, want bool) {
+	s.t.Helper()
+	got, err := s.begins(run)
+	s.must(err)
+	if got != want {
+		s.t.Errorf("%s goes on: %t", run.GetName(), got)
+	}
+}
+
+// succeeds does what the stages after lock do of a PipelineRun that succeeds: they move the tag of the image to a digest that no other build
+// gives, and say so in the build config.
 func (s *site) succeeds(run unstructured.Unstructured) error {
-	config := run.GetLabels()[event.LabelBuildConfig]
+	config, digests := run.GetLabels()[event.LabelBuildConfig], madeFrom(run)
 	h := fnv.New32a()
 	_, _ = h.Write([]byte(run.GetName()))
 	made := digest(int(h.Sum32()))
-	if err := s.locks(run); err != nil {
-		return err
-	}
 	if err := s.moveTo(config, made); err != nil {
 		return err
 	}
 	err := s.change(config, func(bc *buildconfig.BuildConfig) {
 		for i := range bc.Triggers {
-			bc.Triggers[i].LastBuiltImage = bc.Triggers[i].LastTriggeredImage
+			base := strings.TrimSuffix(bc.Triggers[i].ImageStreamTag, ":latest")
+			bc.Triggers[i].LastBuiltImage = image(base, digests[base])
 		}
 		bc.LastBuild = &buildconfig.LastBuild{
 			Name: run.GetName(), Outcome: buildconfig.Succeeded, Autorebuild: true, Ended: time.Now().UTC().Truncate(time.Second),
@@ -112,28 +134,23 @@ func (s *site) succeeds(run unstructured.Unstructured) error {
 	if err != nil {
 		return err
 	}
-	return s.ends(run, "True", "Succeeded", made)
+	return s.ends(run, "True", map[string]string{"IMAGE_DIGEST": made})
 }
 
 // fails ends a PipelineRun after its lock stage.
-func (s *site) fails(run unstructured.Unstructured) error {
-	if err := s.locks(run); err != nil {
-		return err
-	}
-	return s.ends(run, "False", "Failed", "")
-}
+func (s *site) fails(run unstructured.Unstructured) error { return s.ends(run, "False", nil) }
 
 // ends gives a PipelineRun the status of one that has ended. It must have no startTime, since it stays Pending.
-func (s *site) ends(run unstructured.Unstructured, succeeded, reason, made string) error {
+func (s *site) ends(run unstructured.Unstructured, succeeded string, results map[string]string) error {
 	now := metav1.Now().UTC().Format(time.RFC3339)
-	status := map[string]any{
-		"completionTime": now,
-		"conditions":     []any{map[string]any{"type": "Succeeded", "status": succeeded, "reason": reason, "message": "ended by the test", "lastTransitionTime": now}},
+	list := []any{}
+	for name, value := range results {
+		list = append(list, map[string]any{"name": name, "value": value})
 	}
-	if made != "" {
-		status["results"] = []any{map[string]any{"name": "IMAGE_DIGEST", "value": made}}
-	}
-	patch, err := json.Marshal(map[string]any{"status": status})
+	patch, err := json.Marshal(map[string]any{"status": map[string]any{
+		"completionTime": now, "results": list,
+		"conditions": []any{map[string]any{"type": "Succeeded", "status": succeeded, "reason": "Ended", "message": "ended by the test", "lastTransitionTime": now}},
+	}})
 	if err != nil {
 		return err
 	}
