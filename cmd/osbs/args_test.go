@@ -99,7 +99,7 @@ func TestParseArgsEnvironment(t *testing.T) {
 
 func TestComplete(t *testing.T) {
 	for in, want := range map[string]string{
-		"":                              "build list-builds get-build build-logs watch-build watch-builds cancel-build list-build-configs plan graph import-image pause-builds resume-builds backup-builder restore-builder serve install uninstall generate completion version",
+		"":                              "build list-builds get-build build-logs watch-build watch-builds cancel-build list-build-configs plan graph import-image pause-builds resume-builds rebuild explain backup-builder restore-builder serve install uninstall generate completion version",
 		"bui":                           "build build-logs",
 		"build --git-":                  "--git-url --git-branch --git-commit",
 		"build --git-url x --git-":      "--git-branch --git-commit",
