@@ -47,6 +47,11 @@ func (s *site) pendingRuns() []unstructured.Unstructured {
 func (s *site) next(config string) unstructured.Unstructured {
 	s.t.Helper()
 	var found unstructured.Unstructured
+	defer func() {
+		if s.t.Failed() {
+			s.t.Logf("the planner says %+v", s.plan().Items)
+		}
+	}()
 	s.until("a PipelineRun of "+config, 2*time.Minute, func() bool {
 		runs := s.of(config)
 		i := slices.IndexFunc(runs, pending)
