@@ -120,7 +120,10 @@ func (i *Instance) homeRegistries(ctx context.Context) ([]string, error) {
 	values := map[string]string{}
 	run := &v1.PipelineRun{Spec: v1.PipelineRunSpec{PipelineRef: &v1.PipelineRef{Name: i.conf.Name}}}
 	pipeline, err := i.pipeline(ctx, run)
-	if err == nil {
+	switch {
+	case failure.KindOf(err) == failure.NotFound: // it says nothing then, but osbs.conf may
+		err = nil
+	case err == nil:
 		for _, p := range pipeline.Spec.Params {
 			if p.Default != nil {
 				values[p.Name] = strings.Join(append(p.Default.ArrayVal, p.Default.StringVal), ",")
