@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/osbs-tekton/osbs/pkg/diagram"
+	"github.com/osbs-tekton/osbs/pkg/rebuild"
 )
 
 // legend says what the looks of a diagram mean.
@@ -32,6 +33,9 @@ func (p *Plan) Diagram() *diagram.Diagram {
 	for i, r := range p.Rebuilds {
 		seen := map[int]bool{}
 		for _, reason := range r.Reasons {
+			if reason.Kind == rebuild.Requested { // by a person, not by a base
+				continue
+			}
 			if len(of[reason.Base]) == 0 {
 				of[reason.Base] = []int{len(d.Nodes)}
 				d.Nodes = append(d.Nodes, diagram.Node{Name: reason.Base, State: "moved", Style: diagram.Outside})

@@ -90,6 +90,10 @@ func details(r forecast.Rebuild, plan *forecast.Plan) []string {
 			out = append(out, fmt.Sprintf("%s  moves when %s is built", reason.Base, reason.CausedBy))
 			continue
 		}
+		if reason.Kind == rebuild.Requested {
+			out = append(out, Reason(reason))
+			continue
+		}
 		now := "another one"
 		if reason.NewDigest != "" {
 			now = hex(reason.NewDigest)

@@ -50,6 +50,21 @@ func TestGraph(t *testing.T) {
 	}
 }
 
+// What a person has asked for has no base that moved.
+func TestRequestedRebuild(t *testing.T) {
+	plan := &forecast.Plan{BuildConfigs: 1, Rebuilds: []forecast.Rebuild{{
+		BuildConfig: "app", Verdict: rebuild.Ready, Wave: 1, Reasons: []rebuild.Reason{{Kind: rebuild.Requested, CausedBy: "kim", At: began}},
+	}}}
+	var out bytes.Buffer
+	printer(&out, false).Rebuilds(plan)
+	if !strings.Contains(out.String(), "kim asked") || strings.Contains(out.String(), "->") {
+		t.Error(out.String())
+	}
+	if d := plan.Diagram(); len(d.Nodes) != 1 || len(d.Edges) != 0 {
+		t.Errorf("%+v", d)
+	}
+}
+
 // What the cluster says never reaches a terminal as a command, and columns stay where they are beside a name of any length.
 func TestHostileForecast(t *testing.T) {
 	const hostile = "x\x1b[31m\ny"
