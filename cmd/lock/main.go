@@ -7,12 +7,13 @@ import (
 	"strings"
 	"time"
 
+	imagev1 "github.com/openshift/api/image/v1"
+
 	"github.com/osbs-tekton/osbs/pkg/buildconfig"
 	"github.com/osbs-tekton/osbs/pkg/buildconfig/clusterstore"
 	"github.com/osbs-tekton/osbs/pkg/buildconfig/filestore"
 	"github.com/osbs-tekton/osbs/pkg/cluster"
 	"github.com/osbs-tekton/osbs/pkg/failure"
-	"github.com/osbs-tekton/osbs/pkg/imageimport"
 	"github.com/osbs-tekton/osbs/pkg/lock"
 	"github.com/osbs-tekton/osbs/pkg/step"
 )
@@ -130,7 +131,7 @@ func (s settings) open(ctx context.Context, o *lock.Options) error {
 	}
 	leases := lock.NewLease(client, o.Env)
 	o.Locker, o.BuildConfigs, o.Holder.PID = leases, clusterstore.New(client), 0
-	o.Streams, o.Namespace = imageimport.NewCluster(client), client.Namespace()
+	o.Streams, o.Namespace = cluster.For[imagev1.ImageStream](client, imagev1.GroupVersion, "imagestreams", "ImageStream"), client.Namespace()
 	if err := leases.Admit(ctx, o.Holder); err != nil {
 		return err
 	}

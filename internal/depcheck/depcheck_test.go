@@ -40,7 +40,7 @@ var programs = map[string]struct {
 	"clone":       {15, [][]string{kubernetes, engine, web, registry}},
 	"detect-base": {12, [][]string{kubernetes, engine, web, gitLibrary}},
 	"prepare":     {12, [][]string{kubernetes, engine, web, registry}},
-	"push":        {12, [][]string{kubernetes, engine, web, gitLibrary}},
+	"push":        {12, [][]string{kubernetes, engine, web}}, // git for the bump of a release
 	"sync":        {12, [][]string{kubernetes, engine, web, gitLibrary}},
 	"lock":        {17, [][]string{engine, web, gitLibrary, registry, schemes}}, // 9.7 without a client of the Kubernetes API
 	"import":      {18, [][]string{engine, web, gitLibrary, schemes}},           // 11.2 without it

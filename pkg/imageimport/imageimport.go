@@ -15,7 +15,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/osbs-tekton/osbs/pkg/failure"
-	"github.com/osbs-tekton/osbs/pkg/rebuild"
 	"github.com/osbs-tekton/osbs/pkg/retry"
 	"github.com/osbs-tekton/osbs/pkg/step"
 	"github.com/osbs-tekton/osbs/pkg/workspace"
@@ -216,23 +215,4 @@ func Current(stream *imagev1.ImageStream, tag string) string {
 		}
 	}
 	return ""
-}
-
-// States are the states of all tags of the streams, as the planner of rebuilds wants them. namespace is the build configs' own;
-// streams of other namespaces have theirs in the names.
-func States(namespace string, streams []imagev1.ImageStream) map[string]rebuild.Tag {
-	out := map[string]rebuild.Tag{}
-	for _, stream := range streams {
-		prefix := stream.Name + ":"
-		if stream.Namespace != namespace {
-			prefix = stream.Namespace + "/" + prefix
-		}
-		for _, tag := range stream.Status.Tags {
-			if len(tag.Items) > 0 {
-				newest := tag.Items[0]
-				out[prefix+tag.Tag] = rebuild.Tag{Digest: newest.Image, Since: newest.Created.Time, Generation: newest.Generation}
-			}
-		}
-	}
-	return out
 }

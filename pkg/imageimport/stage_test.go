@@ -17,6 +17,7 @@ import (
 	"github.com/osbs-tekton/osbs/pkg/buildconfig"
 	"github.com/osbs-tekton/osbs/pkg/buildconfig/filestore"
 	"github.com/osbs-tekton/osbs/pkg/failure"
+	"github.com/osbs-tekton/osbs/pkg/imagestream/tagstate"
 	"github.com/osbs-tekton/osbs/pkg/registry"
 	"github.com/osbs-tekton/osbs/pkg/workspace"
 )
@@ -349,7 +350,7 @@ func TestStates(t *testing.T) {
 	}
 	all = append(all, *all[0].DeepCopy())
 	all[1].Namespace = "openshift"
-	states := States("", all)
+	states := tagstate.Of("", all)
 	since := all[0].Status.Tags[0].Items[0].Created.Time
 	for _, name := range []string{"base:latest", "openshift/base:latest"} {
 		if tag := states[name]; tag.Digest != got.Digest || !tag.Since.Equal(since) {

@@ -9,7 +9,7 @@ import (
 
 	"github.com/osbs-tekton/osbs/pkg/buildconfig"
 	"github.com/osbs-tekton/osbs/pkg/failure"
-	"github.com/osbs-tekton/osbs/pkg/imageimport"
+	"github.com/osbs-tekton/osbs/pkg/imagestream/tagstate"
 	"github.com/osbs-tekton/osbs/pkg/rebuild"
 	"github.com/osbs-tekton/osbs/pkg/retry"
 )
@@ -70,7 +70,7 @@ func (o Options) tags(ctx context.Context, bc *buildconfig.BuildConfig) (map[str
 			continue
 		}
 		stream.Namespace = o.Namespace
-		state, known := imageimport.States(o.Namespace, []imagev1.ImageStream{*stream})[name+":"+tag]
+		state, known := tagstate.Of(o.Namespace, []imagev1.ImageStream{*stream})[name+":"+tag]
 		switch {
 		case !known:
 		case t.Namespace != "":

@@ -10,7 +10,7 @@ import (
 
 	"github.com/osbs-tekton/osbs/pkg/buildconfig"
 	"github.com/osbs-tekton/osbs/pkg/buildconfig/configmap"
-	"github.com/osbs-tekton/osbs/pkg/imageimport"
+	"github.com/osbs-tekton/osbs/pkg/imagestream/tagstate"
 	"github.com/osbs-tekton/osbs/pkg/rebuild"
 )
 
@@ -154,7 +154,7 @@ func (r *Reader) readStreams(stored []*imagev1.ImageStream) {
 		}
 		if known.read = r.read; known.object != object {
 			known.object = object
-			r.setStream(known, imageimport.States(r.Namespace, []imagev1.ImageStream{*object}))
+			r.setStream(known, tagstate.Of(r.Namespace, []imagev1.ImageStream{*object}))
 		}
 	}
 	if len(r.streams) == len(stored) {
