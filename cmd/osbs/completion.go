@@ -147,19 +147,15 @@ func (p *program) positional(ctx context.Context, command string) []string {
 		return p.buildNames(ctx, osbs.Filter{})
 	case "watch-build", "cancel-build":
 		return p.buildNames(ctx, osbs.Filter{Running: true})
+	case "rebuild", "explain", "pause-builds", "resume-builds":
+		return p.buildConfigNames(ctx)
 	}
 	return nil
 }
 
 func (p *program) buildNames(ctx context.Context, filter osbs.Filter) []string {
-	config, _, err := osbsconf.Load(osbsconf.Options{
-		Path: p.getenv(variable(flagConfig)), Instance: p.getenv(variable(flagInstance)), Getenv: p.getenv, Home: p.home,
-	})
-	if err != nil {
-		return nil
-	}
-	instance, err := openInstance(ctx, config, slog.New(slog.DiscardHandler), nil)
-	if err != nil {
+	instance := p.openForNames(ctx)
+	if instance == nil {
 		return nil
 	}
 	defer instance.Close()
@@ -172,4 +168,36 @@ func (p *program) buildNames(ctx context.Context, filter osbs.Filter) []string {
 		names = append(names, b.Name)
 	}
 	return names
+}
+
+func (p *program) buildConfigNames(ctx context.Context) []string {
+	instance := p.openForNames(ctx)
+	if instance == nil {
+		return nil
+	}
+	defer instance.Close()
+	configs, err := instance.BuildConfigs(ctx)
+	if err != nil {
+		return nil
+	}
+	var names []string
+	for _, bc := range configs {
+		names = append(names, bc.Name)
+	}
+	return names
+}
+
+// openForNames opens the instance that the environment and osbs.conf name; nil if that cannot be done.
+func (p *program) openForNames(ctx context.Context) osbs.Instance {
+	config, _, err := osbsconf.Load(osbsconf.Options{
+		Path: p.getenv(variable(flagConfig)), Instance: p.getenv(variable(flagInstance)), Getenv: p.getenv, Home: p.home,
+	})
+	if err != nil {
+		return nil
+	}
+	instance, err := openInstance(ctx, config, slog.New(slog.DiscardHandler), nil)
+	if err != nil {
+		return nil
+	}
+	return instance
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -141,7 +142,14 @@ func (s *session) followRequest(ctx context.Context, doc *rebuildDocument, unwat
 		defer impatience.Stop()
 		f.begun = func() { impatience.Stop() }
 	}
+	gone := make(chan struct{})
+	go func() { defer close(gone); f.missGone(watching, stop, lookForGone) }()
 	err := f.watch(watching)
+	if cause := context.Cause(watching); err != nil && ctx.Err() == nil && cause != nil {
+		err = cause
+	}
+	stop(nil)
+	<-gone
 	running := context.WithoutCancel(ctx)
 	switch {
 	case errors.Is(context.Cause(watching), errNothingBegins):
@@ -174,9 +182,37 @@ type requestFollower struct {
 	configs  []string
 	at       time.Time
 	follower *report.Follower
-	// builds by build config; begun, if not nil, is called for each.
+	// begun, if not nil, is called for each build.
+	begun func()
+
+	mu sync.Mutex
+	// builds by build config.
 	builds map[string]osbs.Build
-	begun  func()
+}
+
+// lookForGone is how often it is looked whether the builds are still there: that one was deleted is no event.
+const lookForGone = 30 * time.Second
+
+// missGone ends the watch when a build that runs is not there any more.
+func (f *requestFollower) missGone(ctx context.Context, stop context.CancelCauseFunc, every time.Duration) {
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		for _, b := range f.last() {
+			if b.State.Ended() {
+				continue
+			}
+			if _, err := f.Get(ctx, b.Name); failure.KindOf(err) == failure.NotFound {
+				stop(failure.New(failure.NotFound, "build %s was deleted while it ran", b.Name))
+				return
+			}
+		}
+	}
 }
 
 func (f *requestFollower) watch(ctx context.Context) error {
@@ -185,11 +221,10 @@ func (f *requestFollower) watch(ctx context.Context) error {
 			return err
 		}
 		b := event.Build
-		if f.isAnswer(b) {
+		if f.note(b) {
 			if f.begun != nil {
 				f.begun()
 			}
-			f.builds[b.BuildConfig] = b
 			f.follower.Show(b)
 		}
 		if f.done() {
@@ -205,6 +240,17 @@ func (f *requestFollower) watch(ctx context.Context) error {
 	return ctx.Err()
 }
 
+// note keeps the build if it is an answer, and says so.
+func (f *requestFollower) note(b osbs.Build) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if !f.isAnswer(b) {
+		return false
+	}
+	f.builds[b.BuildConfig] = b
+	return true
+}
+
 // isAnswer says whether the build was made for this request, or for a later one that took its place.
 func (f *requestFollower) isAnswer(b osbs.Build) bool {
 	if !slices.Contains(f.configs, b.BuildConfig) || rebuild.RequestedAt(b.Reasons).Before(f.at) {
@@ -214,19 +260,16 @@ func (f *requestFollower) isAnswer(b osbs.Build) bool {
 	return !found || known.Name == b.Name || known.State.Ended() && known.State != osbs.Complete && known.Created.Before(b.Created)
 }
 
-func (f *requestFollower) missing() bool { return len(f.builds) < len(f.configs) }
+func (f *requestFollower) missing() bool { return len(f.last()) < len(f.configs) }
 
 func (f *requestFollower) done() bool {
-	for _, b := range f.builds {
-		if !b.State.Ended() {
-			return false
-		}
-	}
-	return !f.missing()
+	return !f.missing() && !slices.ContainsFunc(f.last(), func(b osbs.Build) bool { return !b.State.Ended() })
 }
 
 // last are the builds in the order in which they were asked for.
 func (f *requestFollower) last() []osbs.Build {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	out := []osbs.Build{}
 	for _, config := range f.configs {
 		if b, found := f.builds[config]; found {
