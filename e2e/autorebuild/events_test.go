@@ -156,6 +156,8 @@ func TestUnexpectedBuilds(t *testing.T) {
 	// A recorded event, when its PipelineRun has been removed. The lock stage ends such a run.
 	s.must(s.all.Resource(pipelineRuns).Namespace(s.Name).Delete(t.Context(), first.GetName(), metav1.DeleteOptions{}))
 	s.until("the PipelineRun is gone", time.Minute, func() bool { return len(s.of("app")) == 0 })
+	// The API tells when something was created in whole seconds, by which the second is told from the first.
+	s.until("another second has begun", time.Minute, func() bool { return time.Now().Unix() > first.GetCreationTimestamp().Unix() })
 	s.insist(forged(first.GetName(), "app", digest(2)))
 	again := runOf(first.GetName())
 	counts(again.GetName())

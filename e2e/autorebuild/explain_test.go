@@ -5,6 +5,7 @@ package autorebuild
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -89,11 +90,13 @@ func (s *site) runOf(config string, n int, reason rebuild.Kind) unstructured.Uns
 	return unstructured.Unstructured{}
 }
 
-// fail has a PipelineRun fail: those of the site are Pending; let go, it finds that there is no Pipeline.
+// fail has a PipelineRun fail as one does that finds no Pipeline. Tekton leaves those of the site alone.
 func (s *site) fail(run unstructured.Unstructured) {
 	s.t.Helper()
-	patch := []byte(`{"spec":{"status":null}}`)
-	_, err := s.all.Resource(pipelineRuns).Namespace(s.Name).Patch(s.t.Context(), run.GetName(), types.MergePatchType, patch, metav1.PatchOptions{})
+	now := time.Now().UTC().Format(time.RFC3339)
+	patch := fmt.Appendf(nil, `{"status": {"completionTime": %q, "conditions": [
+		{"type": "Succeeded", "status": "False", "reason": "CouldntGetPipeline", "message": "there is no Pipeline", "lastTransitionTime": %q}]}}`, now, now)
+	_, err := s.all.Resource(pipelineRuns).Namespace(s.Name).Patch(s.t.Context(), run.GetName(), types.MergePatchType, patch, metav1.PatchOptions{}, "status")
 	s.must(err)
 }
 

@@ -63,7 +63,9 @@ func (s *site) built(config string, took time.Duration) {
 		s.must(err)
 		s.must(unstructured.SetNestedMap(stored.Object, map[string]any{
 			"startTime": began.Format(time.RFC3339), "completionTime": began.Add(took).Format(time.RFC3339),
-			"conditions": []any{map[string]any{"type": "Succeeded", "status": "True", "reason": "Succeeded"}},
+			"conditions": []any{map[string]any{
+				"type": "Succeeded", "status": "True", "reason": "Succeeded", "lastTransitionTime": began.Add(took).Format(time.RFC3339),
+			}},
 		}, "status"))
 		_, err = runs.UpdateStatus(s.t.Context(), stored, metav1.UpdateOptions{})
 		if err != nil && !apierrors.IsConflict(err) {
