@@ -284,8 +284,9 @@ func usersBuilds(s *site) {
 
 	second := s.move("busy", s.gate.base("two", "busy-two"))
 	automatic := s.during(i, 1)
-	refused, waiting := s.byHand(i, "fail", "7.1"), s.byHand(i, "wait", "7.2")
+	refused := s.byHand(i, "fail", "7.1")
 	s.Failed(refused)
+	waiting := s.byHand(i, "wait", "7.2") // not before: the other would be told of it too
 	s.Queued(waiting)
 	want := "Build " + automatic + " for " + i.config + " in state "
 	if fault := s.Fault(refused); fault.Stage != "lock" || !strings.Contains(fault.Message, want) || !strings.Contains(fault.Message, "can't proceed.") {
