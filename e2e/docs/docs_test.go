@@ -130,7 +130,11 @@ func (d *reader) translate(text string) string {
 		"registry.example.com", testbed.Variable(d.t, "OSBS_E2E_REGISTRY"), "username=builder", "username="+testbed.Variable(d.t, "OSBS_E2E_REGISTRY_USER"),
 		"PASSWORD", testbed.Variable(d.t, "OSBS_E2E_REGISTRY_PASSWORD"), "images.yaml", "images.yaml",
 		"--namespace images", "--namespace "+d.namespace, "namespace images", "namespace "+d.namespace, "-n images", "-n "+d.namespace,
-		"namespace = images", "namespace = "+d.namespace, "import-image app", "import-image "+d.namespace+"-app",
+		"namespace = images", "namespace = "+d.namespace,
+		// An image has the namespace in its name, since the registry is everybody's; so has its ImageStream.
+		"import-image app", "import-image "+d.namespace+"-app", "pause-builds app", "pause-builds "+d.namespace+"-app",
+		"resume-builds app", "resume-builds "+d.namespace+"-app", "osbs rebuild app", "osbs rebuild "+d.namespace+"-app",
+		"osbs explain app", "osbs explain "+d.namespace+"-app",
 	).Replace(text)
 }
 
