@@ -168,14 +168,15 @@ func (s *Situation) Plan(budget int, pending []rebuild.Build, postponed map[stri
 	}
 }
 
-// overtaken says that a run has succeeded, and that what is known of the build config is what a later build has written.
+// overtaken says that a run has succeeded, and that what is known of the build config is what a later build has written: one that ended before
+// the run did cannot have ended in the same second, since only one has the lock.
 func (s *Situation) overtaken(config string, run *PipelineRun) bool {
 	c := s.Configs[config]
 	if c == nil || c.BuildConfig == nil || c.BuildConfig.LastBuild == nil || run.Facts.State != Succeeded || run.Facts.Ended.IsZero() {
 		return false
 	}
 	last := c.BuildConfig.LastBuild
-	return last.Name != run.Name && last.Ended.After(run.Facts.Ended)
+	return last.Name != run.Name && !last.Ended.Before(run.Facts.Ended)
 }
 
 // overtake notes that a build was overtaken, or that it does not count as that any more.
