@@ -23,6 +23,8 @@ type built struct {
 	bases []name.Repository
 	// platform is the image's, if the record of its build says so.
 	platform string
+	// config is that of one of images.
+	config *v1.ConfigFile
 }
 
 // built finds what was built: for one platform, or for each of those that detect-base was given.

@@ -54,6 +54,9 @@ func fromLayout(ctx context.Context, dir string, noRecord error) (built, error) 
 	return b, nil
 }
 
+// maxManifests bounds how many manifests of an index are read.
+const maxManifests = 64
+
 // images are the images of an index, or the one image, each with its labels and its platform. Attestations are none.
 func (b built) images(ctx context.Context) ([]built, error) {
 	top, err := b.source.Manifest(ctx, b.digest)
@@ -67,6 +70,9 @@ func (b built) images(ctx context.Context) ([]built, error) {
 	index, err := v1.ParseIndexManifest(bytes.NewReader(top.Raw))
 	if err != nil {
 		return nil, failure.New(failure.InvalidInput, "index %s is malformed: %w", top.Digest, err)
+	}
+	if len(index.Manifests) > maxManifests {
+		return nil, failure.New(failure.InvalidInput, "index %s has %d manifests, more than %d", top.Digest, len(index.Manifests), maxManifests)
 	}
 	var images []built
 	for _, d := range index.Manifests {
@@ -98,7 +104,7 @@ func (b built) image(ctx context.Context, m transfer.Manifest) (built, error) {
 	if err != nil {
 		return built{}, err
 	}
-	image := built{digest: m.Digest.String(), source: b.source, labels: config.Config.Labels}
+	image := built{digest: m.Digest.String(), source: b.source, labels: config.Config.Labels, config: config}
 	if config.OS != "" && config.Architecture != "" {
 		image.platform = config.Platform().String()
 	}

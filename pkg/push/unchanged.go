@@ -1,7 +1,6 @@
 package push
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"maps"
@@ -13,7 +12,6 @@ import (
 
 	"github.com/osbs-tekton/osbs/pkg/failure"
 	"github.com/osbs-tekton/osbs/pkg/labels"
-	"github.com/osbs-tekton/osbs/pkg/transfer"
 	"github.com/osbs-tekton/osbs/pkg/workspace"
 )
 
@@ -28,7 +26,7 @@ func (p *pusher) unchanged(ctx context.Context, dests []*destination) (*workspac
 	if err != nil || before == "" {
 		return nil, err
 	}
-	old, err := configs(ctx, dests[0].repo, before)
+	old, err := built{digest: before, source: dests[0].repo}.configs(ctx)
 	if kind := failure.KindOf(err); kind == failure.InvalidInput || kind == failure.NotFound {
 		p.Log.Info("the image before this one cannot be compared with it", "digest", before, "reason", err)
 		return nil, nil
@@ -36,7 +34,7 @@ func (p *pusher) unchanged(ctx context.Context, dests []*destination) (*workspac
 	if err != nil {
 		return nil, err
 	}
-	now, err := configs(ctx, p.built.source, p.built.digest)
+	now, err := p.built.configs(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -82,63 +80,27 @@ func (p *pusher) releaseVariable() (string, error) {
 	if err != nil || prepared.Bump == nil {
 		return "", err
 	}
-	variable, _ := strings.CutPrefix(prepared.Bump.Where, "ENV ")
-	if variable == prepared.Bump.Where {
-		return "", nil
+	if variable, found := strings.CutPrefix(prepared.Bump.Where, "ENV "); found {
+		return variable, nil
 	}
-	return variable, nil
+	return "", nil
 }
 
-// configs are the configurations of an image, by platform: one, or those of an index. Attestations are none.
-func configs(ctx context.Context, source transfer.Source, digest string) (map[string]*v1.ConfigFile, error) {
-	top, err := source.Manifest(ctx, digest)
+// configs are the configurations of the images that b is, by platform.
+func (b built) configs(ctx context.Context) (map[string]*v1.ConfigFile, error) {
+	images, err := b.images(ctx)
 	if err != nil {
 		return nil, err
 	}
-	children := []transfer.Manifest{top}
-	if top.MediaType.IsIndex() {
-		index, err := v1.ParseIndexManifest(bytes.NewReader(top.Raw))
-		if err != nil {
-			return nil, failure.New(failure.InvalidInput, "index %s is malformed: %w", digest, err)
-		}
-		if len(index.Manifests) > maxPlatforms {
-			return nil, failure.New(failure.InvalidInput, "index %s has %d manifests, more than %d", digest, len(index.Manifests), maxPlatforms)
-		}
-		children = nil
-		for _, d := range index.Manifests {
-			if d.Platform != nil && d.Platform.OS == "unknown" {
-				continue
-			}
-			child, err := source.Manifest(ctx, d.Digest.String())
-			if err != nil {
-				return nil, err
-			}
-			children = append(children, child)
-		}
-	}
 	out := map[string]*v1.ConfigFile{}
-	for _, m := range children {
-		if !m.MediaType.IsImage() {
-			return nil, failure.New(failure.InvalidInput, "%s has media type %q, which is not an image's", m.Digest, m.MediaType)
+	for _, image := range images {
+		if out[image.platform] != nil {
+			return nil, failure.New(failure.InvalidInput, "%s has two images for platform %q", b.digest, image.platform)
 		}
-		config, err := configOf(ctx, source, m)
-		if err != nil {
-			return nil, err
-		}
-		platform := ""
-		if p := config.Platform(); p != nil { // nil if the configuration names none
-			platform = p.String()
-		}
-		if out[platform] != nil {
-			return nil, failure.New(failure.InvalidInput, "%s has two images for platform %q", digest, platform)
-		}
-		out[platform] = config
+		out[image.platform] = image.config
 	}
 	return out, nil
 }
-
-// maxPlatforms bounds how many manifests of an index are read.
-const maxPlatforms = 64
 
 // differ says in a few words what is different, or nothing.
 func (p *pusher) differ(old, now map[string]*v1.ConfigFile, variable string) string {
