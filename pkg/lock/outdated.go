@@ -41,43 +41,51 @@ func (o Options) outdated(ctx context.Context) (string, error) {
 
 // tags are the triggers of the build config's own namespace as they are now. What may not be read is not known.
 func (o Options) tags(ctx context.Context, bc *buildconfig.BuildConfig) (map[string]rebuild.Tag, error) {
-	streams := map[string]*imagev1.ImageStream{}
+	seen := map[string]bool{}
+	var streams []imagev1.ImageStream
 	for _, t := range bc.Triggers {
 		name, _, _ := strings.Cut(t.ImageStreamTag, ":")
-		if _, known := streams[name]; known || t.Namespace != "" && t.Namespace != o.Namespace {
+		if seen[name] || !o.own(t) {
 			continue
 		}
-		var stream *imagev1.ImageStream
-		err := retry.Do(ctx, o.Log, o.Retry, "reading ImageStream "+name, func(ctx context.Context) error {
-			var err error
-			stream, err = o.Streams.Get(ctx, name)
-			return err
-		})
-		if kind := failure.KindOf(err); kind == failure.NotFound || kind == failure.Unauthorized {
-			o.Log.Debug("whether the base has moved on is not known", "imagestream", name, "reason", err)
-			stream, err = nil, nil
-		}
+		seen[name] = true
+		stream, err := o.stream(ctx, name)
 		if err != nil {
-			return nil, fmt.Errorf("asking whether the base has moved on: %w", err)
+			return nil, err
 		}
-		streams[name] = stream
+		if stream != nil {
+			stream.Namespace = o.Namespace
+			streams = append(streams, *stream)
+		}
 	}
-	tags := map[string]rebuild.Tag{}
+	tags := tagstate.Of(o.Namespace, streams)
 	for _, t := range bc.Triggers {
-		name, tag, _ := strings.Cut(t.ImageStreamTag, ":")
-		stream := streams[name]
-		if stream == nil {
-			continue
-		}
-		stream.Namespace = o.Namespace
-		state, known := tagstate.Of(o.Namespace, []imagev1.ImageStream{*stream})[name+":"+tag]
-		switch {
-		case !known:
-		case t.Namespace != "":
+		if state, known := tags[t.ImageStreamTag]; known && o.own(t) && t.Namespace != "" { // one may name its own namespace
 			tags[t.Namespace+"/"+t.ImageStreamTag] = state
-		default:
-			tags[t.ImageStreamTag] = state
 		}
 	}
 	return tags, nil
+}
+
+func (o Options) own(t buildconfig.Trigger) bool {
+	return t.Namespace == "" || t.Namespace == o.Namespace
+}
+
+// stream is nil if it does not exist, or may not be read.
+func (o Options) stream(ctx context.Context, name string) (*imagev1.ImageStream, error) {
+	var stream *imagev1.ImageStream
+	err := retry.Do(ctx, o.Log, o.Retry, "reading ImageStream "+name, func(ctx context.Context) error {
+		var err error
+		stream, err = o.Streams.Get(ctx, name)
+		return err
+	})
+	switch failure.KindOf(err) {
+	case "":
+		return stream, nil
+	case failure.NotFound, failure.Unauthorized:
+		o.Log.Debug("whether the base has moved on is not known", "imagestream", name, "reason", err)
+		return nil, nil
+	default:
+		return nil, fmt.Errorf("asking whether the base has moved on: %w", err)
+	}
 }

@@ -92,3 +92,17 @@ func TestOutdatedIsNotKnown(t *testing.T) {
 	wantKind(t, err, failure.Storage)
 	wantFree(t, o, "app")
 }
+
+// A base of another namespace is not taken for the ImageStream of the same name here.
+func TestBaseOfAnotherNamespaceIsNotOutdated(t *testing.T) {
+	t.Parallel()
+	o := newOptions(t, base("base:latest", "base:latest", digestB))
+	o.BuildConfig, o.Autorebuild, o.Namespace, o.BaseDigests = "app", true, "here", map[string]string{"base:latest": digestB}
+	o.Env, o.Streams = o.WithDefaults(), streams{digest: digestA}
+	tags, err := o.tags(t.Context(), &buildconfig.BuildConfig{Triggers: []buildconfig.Trigger{
+		{ImageStreamTag: "base:latest"}, {ImageStreamTag: "base:latest", Namespace: "there"}, {ImageStreamTag: "base:latest", Namespace: "here"},
+	}})
+	if err != nil || len(tags) != 2 || tags["base:latest"].Digest != digestA || tags["here/base:latest"].Digest != digestA {
+		t.Errorf("%v, %v", tags, err)
+	}
+}
