@@ -192,9 +192,9 @@ func checkRun(t *testing.T, namespace, name, state string, run *v1.PipelineRun) 
 		got[r.Name] = r.Value.StringVal
 	}
 	want := map[string]string{"IMAGE_URL": "push-image-url", "IMAGE_DIGEST": "push-image-digest", "CHAINS-GIT_URL": "clone-url", "CHAINS-GIT_COMMIT": "prepare-commit",
-		"BASE_IMAGES": "detect-base-base-images", "BUILD_CONFIG": "lock-build-config", "STATE": state, "TAGS": "push-tags"}
+		"BASE_IMAGES": "detect-base-base-images", "BUILD_CONFIG": "lock-build-config", "STATE": state, "TAGS": "push-tags", "UNCHANGED": "push-unchanged"}
 	if state == "skipped" {
-		for _, result := range []string{"IMAGE_URL", "IMAGE_DIGEST", "TAGS"} { // absent or empty
+		for _, result := range []string{"IMAGE_URL", "IMAGE_DIGEST", "TAGS", "UNCHANGED"} { // absent or empty
 			want[result] = ""
 			got[result] += ""
 		}
