@@ -30,6 +30,8 @@ type Pulp struct {
 	Served *registry.Client
 	// RegistryName is host[:port] of the registry that Pulp serves, if it is not reached under the name that Pulp gives.
 	RegistryName string
+	// RetainVersions is how many versions of a repository Pulp keeps; 0 leaves to Pulp what it does.
+	RetainVersions int
 	// Lag is how long Pulp's registry may take to serve what Pulp has; 0 means DefaultLag. Poll is the pause between two looks; 0
 	// means a second.
 	Lag, Poll time.Duration
@@ -74,6 +76,7 @@ func (p *Pulp) request(ctx context.Context, image Image) (pulp.Request, error) {
 	r := pulp.Request{
 		Repository: pulp.RepositoryName(p.Prefix, image.Name), BasePath: image.Name, Upstream: repo.RepositoryStr(), Tags: image.Tags,
 		Source: "https://" + repo.RegistryStr(), Insecure: p.Source.Insecure(repo.RegistryStr()),
+		RetainVersions: p.RetainVersions,
 	}
 	if r.Insecure {
 		r.Source = repo.Scheme() + "://" + repo.RegistryStr()

@@ -4,6 +4,7 @@ package pulp
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -16,6 +17,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -32,8 +34,11 @@ const DefaultTimeout = 30 * time.Minute
 // Options say how a Pulp server is reached.
 type Options struct {
 	step.Env
-	// URL is the server's, such as https://pulp.example.com. A path in it replaces /pulp/api/v3/.
+	// URL is the server's, such as https://pulp.example.com.
 	URL string
+	// APIPrefix is what Pulp's administrator has set API_ROOT to, such as /pulp/; empty means DefaultAPIPrefix. Where domains are
+	// enabled, a domain's name follows, as in /pulp/team/.
+	APIPrefix string
 	// SecretDir is a mounted secret with username and password, or tls.crt and tls.key, or both; empty means anonymous.
 	SecretDir string
 	// CAFile holds PEM certificates to trust besides the system's.
@@ -54,19 +59,18 @@ type Client struct {
 	poll    time.Duration
 }
 
-// apiPath is where Pulp serves its API unless its administrator says otherwise.
-const apiPath = "/pulp/api/v3/"
+// DefaultAPIPrefix is where Pulp serves its API unless its administrator says otherwise (the setting API_ROOT).
+const DefaultAPIPrefix = "/pulp/"
 
-// New reads the secret and the certificates. A bad URL or CA file is failure.Usage, an unreadable secret failure.Unauthorized.
+// apiVersion follows the prefix in every path of the API.
+const apiVersion = "api/v3/"
+
+// New reads the secret and the certificates. A bad URL, prefix or CA file is failure.Usage, an unreadable secret failure.Unauthorized.
 func New(o Options) (*Client, error) {
-	base, err := url.Parse(o.URL)
-	if err != nil || base.Host == "" || (base.Scheme != "https" && base.Scheme != "http") || base.User != nil || base.RawQuery != "" {
-		return nil, failure.WithHint(failure.New(failure.Usage, "the URL of Pulp is malformed"), "the form is https://host[:port]; credentials belong in the secret")
+	base, err := parseBase(o.URL, o.APIPrefix)
+	if err != nil {
+		return nil, err
 	}
-	if strings.Trim(base.Path, "/") == "" {
-		base.Path = apiPath
-	}
-	base.Path = strings.TrimSuffix(base.Path, "/") + "/"
 	c := &Client{env: o.WithDefaults(), base: base, timeout: o.Timeout, poll: o.Poll}
 	if c.timeout <= 0 {
 		c.timeout = DefaultTimeout
@@ -90,6 +94,30 @@ func New(o Options) (*Client, error) {
 	}
 	return c, nil
 }
+
+// parseBase is the address below which the API is.
+func parseBase(server, prefix string) (*url.URL, error) {
+	base, err := url.Parse(server)
+	if err != nil || base.Host == "" || (base.Scheme != "https" && base.Scheme != "http") || base.User != nil || base.RawQuery != "" || base.Fragment != "" {
+		return nil, failure.WithHint(failure.New(failure.Usage, "the URL of Pulp is malformed"), "the form is https://host[:port]; credentials belong in the secret")
+	}
+	if strings.Trim(base.Path, "/") != "" {
+		return nil, failure.WithHint(failure.New(failure.Usage, "the URL of Pulp has the path %q", shorten(base.Path)),
+			"the form is https://host[:port]; what Pulp's administrator has set as API_ROOT belongs in api_prefix")
+	}
+	prefix = cmp.Or(prefix, DefaultAPIPrefix)
+	if !validPrefix.MatchString(prefix) {
+		return nil, failure.WithHint(failure.New(failure.Usage, "the API prefix of Pulp %q is malformed", shorten(prefix)), "the form is /pulp/")
+	}
+	base.Path = "/" + strings.Trim(prefix, "/") + "/" + apiVersion
+	if strings.Trim(prefix, "/") == "" {
+		base.Path = "/" + apiVersion
+	}
+	return base, nil
+}
+
+// validPrefix is a path of plain names.
+var validPrefix = regexp.MustCompile(`^/(?:[A-Za-z0-9_-]+/)*[A-Za-z0-9_-]*$`)
 
 // maxFile bounds a secret's or certificate's file, in bytes.
 const maxFile = 4 << 20

@@ -27,6 +27,8 @@ type Request struct {
 	// CA is the PEM certificate that Pulp must trust at Source besides its system's; Insecure makes it trust any.
 	CA       string
 	Insecure bool
+	// RetainVersions is how many versions of its repository Pulp keeps; 0 leaves to Pulp what it does.
+	RetainVersions int
 }
 
 // RepositoryName is the name of the repository in Pulp: the prefix and the image's name, `/` replaced by `-`.
