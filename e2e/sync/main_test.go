@@ -1,0 +1,70 @@
+//go:build e2e
+
+package sync_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/osbs-tekton/osbs/e2e/pulpserver"
+)
+
+// The variables that e2e/run.sh sets: the directory with Pulp's programs, or why there is none.
+const (
+	environmentVariable = "OSBS_E2E_PULP"
+	missingVariable     = "OSBS_E2E_PULP_MISSING"
+)
+
+// site is what the tests share: one Pulp, which takes half a minute to start.
+var site struct {
+	once sync.Once
+	pulp *pulpserver.Server
+	err  error
+	dir  string
+}
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if site.pulp != nil {
+		site.pulp.Stop()
+	}
+	if site.dir != "" {
+		_ = os.RemoveAll(site.dir)
+	}
+	os.Exit(code)
+}
+
+// newPulp is the server that the tests share. Without Pulp the test is skipped.
+func newPulp(t *testing.T) *pulpserver.Server {
+	t.Helper()
+	environment := os.Getenv(environmentVariable)
+	if why := os.Getenv(missingVariable); environment == "" && why != "" {
+		t.Skip("there is no Pulp to test with: " + why)
+	}
+	if environment == "" {
+		t.Fatalf("%s is not set: it is what e2e/pulpserver/prepare.sh prints", environmentVariable)
+	}
+	site.once.Do(func() {
+		if site.dir, site.err = os.MkdirTemp("", "osbs-pulp"); site.err != nil {
+			return
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
+		defer cancel()
+		began := time.Now()
+		site.pulp, site.err = pulpserver.Start(ctx, site.dir, pulpserver.Options{Environment: environment})
+		fmt.Printf("Pulp was ready after %s\n", time.Since(began).Round(time.Second))
+	})
+	if site.err != nil {
+		t.Fatal(site.err)
+	}
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Log(site.pulp.Logs(3000))
+		}
+	})
+	return site.pulp
+}
