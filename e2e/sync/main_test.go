@@ -6,7 +6,9 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"path/filepath"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -25,12 +27,20 @@ var site struct {
 	pulp *pulpserver.Server
 	err  error
 	dir  string
+	// small says that what Pulp downloads goes to a file system of smallSize.
+	small bool
 }
+
+// smallSize is the size of the file system for what Pulp downloads, in bytes.
+const smallSize = 64 << 20
 
 func TestMain(m *testing.M) {
 	code := m.Run()
 	if site.pulp != nil {
 		site.pulp.Stop()
+	}
+	if site.small {
+		_ = syscall.Unmount(filepath.Join(site.dir, "tmp"), syscall.MNT_DETACH)
 	}
 	if site.dir != "" {
 		_ = os.RemoveAll(site.dir)
@@ -52,6 +62,10 @@ func newPulp(t *testing.T) *pulpserver.Server {
 		if site.dir, site.err = os.MkdirTemp("", "osbs-pulp"); site.err != nil {
 			return
 		}
+		if site.err = os.Mkdir(filepath.Join(site.dir, "tmp"), 0o700); site.err != nil {
+			return
+		}
+		site.small = syscall.Mount("tmpfs", filepath.Join(site.dir, "tmp"), "tmpfs", 0, fmt.Sprintf("size=%d", smallSize)) == nil
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 		defer cancel()
 		began := time.Now()
@@ -61,10 +75,5 @@ func newPulp(t *testing.T) *pulpserver.Server {
 	if site.err != nil {
 		t.Fatal(site.err)
 	}
-	t.Cleanup(func() {
-		if t.Failed() {
-			t.Log(site.pulp.Logs(3000))
-		}
-	})
 	return site.pulp
 }

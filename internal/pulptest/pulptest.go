@@ -88,7 +88,7 @@ func (p *Pulp) lag(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		p.lagMu.Lock()
 		isLate := p.Lag > 0 && (req.Method == http.MethodGet || req.Method == http.MethodHead) && strings.Contains(req.URL.Path, "/manifests/") &&
-			req.UserAgent() != copier
+			!strings.HasPrefix(req.UserAgent(), copier)
 		code := http.StatusNotFound
 		if isLate {
 			if p.Lag--; p.Lag%2 == 0 {
@@ -180,6 +180,10 @@ func (p *Pulp) serve(w http.ResponseWriter, req *http.Request) {
 		p.serveTask(w, req, body)
 	case collection == "task-groups":
 		p.serveGroup(w, req)
+	case collection == "content":
+		p.serveContent(w, req, rest)
+	case fields[collection] != nil && rest == "": // all types
+		p.serveCollection(w, req, collection, nil)
 	case fields[collection] == nil || !strings.HasPrefix(rest, "container/container/"):
 		answer(w, http.StatusNotFound, map[string]any{"detail": "Not found."})
 	case rest == "container/container/":
@@ -227,8 +231,9 @@ func (p *Pulp) check(collection, href string, body map[string]any) map[string]an
 func (p *Pulp) serveCollection(w http.ResponseWriter, req *http.Request, collection string, body map[string]any) {
 	if req.Method == http.MethodGet {
 		results := []any{}
+		wanted := req.URL.Query()
 		for href, r := range p.resources {
-			if strings.Contains(href, "/"+collection+"/") && r["name"] == req.URL.Query().Get("name") {
+			if strings.Contains(href, "/"+collection+"/") && (r["name"] == wanted.Get("name") || r["base_path"] != nil && r["base_path"] == wanted.Get("base_path")) {
 				results = append(results, p.visible(r))
 			}
 		}
@@ -241,6 +246,9 @@ func (p *Pulp) serveCollection(w http.ResponseWriter, req *http.Request, collect
 		return
 	}
 	body["pulp_href"] = href
+	if collection == "repositories" {
+		body["latest_version_href"] = href + "versions/1/"
+	}
 	if collection == "distributions" { // Pulp makes these later
 		p.accepted(w, &task{name: "pulpcore.app.tasks.base.general_create", work: func() (string, string) {
 			body["registry_path"] = p.Served.Host + "/" + fmt.Sprint(body["base_path"])
@@ -266,10 +274,13 @@ func (p *Pulp) visible(r map[string]any) map[string]any {
 
 func (p *Pulp) serveResource(w http.ResponseWriter, req *http.Request, collection string, body map[string]any) {
 	href, isSync := strings.CutSuffix(req.URL.Path, "sync/")
+	href, isTag := strings.CutSuffix(href, "tag/")
 	r := p.resources[href]
 	switch {
 	case r == nil:
 		answer(w, http.StatusNotFound, map[string]any{"detail": "Not found."})
+	case isTag && collection == "repositories" && req.Method == http.MethodPost:
+		p.accepted(w, &task{name: "pulp_container.app.tasks.tag.tag_image", work: func() (string, string) { return p.tag(href, body) }})
 	case isSync && collection == "repositories" && req.Method == http.MethodPost:
 		p.sync(w, body)
 	case req.Method == http.MethodPatch:
@@ -330,6 +341,59 @@ func (p *Pulp) sync(w http.ResponseWriter, body map[string]any) {
 		return "completed", ""
 	}
 	p.accepted(w, parent)
+}
+
+// paths are the names of images that a repository has, as its distributions say; before there is one, as its remote does.
+func (p *Pulp) paths(repository string) (paths []string) {
+	name := p.resources[repository]["name"]
+	for href, r := range p.resources {
+		switch {
+		case strings.Contains(href, "/remotes/") && r["name"] == name:
+			paths = append(paths, fmt.Sprint(r["upstream_name"]))
+		case strings.Contains(href, "/distributions/") && r["repository"] == repository:
+			paths = append(paths, fmt.Sprint(r["base_path"]))
+		}
+	}
+	return paths
+}
+
+// serveContent shows tags and manifests.
+func (p *Pulp) serveContent(w http.ResponseWriter, req *http.Request, rest string) {
+	if digest, ok := strings.CutPrefix(rest, "container/manifests/"); ok {
+		answer(w, http.StatusOK, map[string]any{"digest": strings.TrimSuffix(digest, "/")})
+		return
+	}
+	results := []any{}
+	repository, _, _ := strings.Cut(req.URL.Query().Get("repository_version"), "versions/")
+	for _, path := range p.paths(repository) {
+		ref, err := name.ParseReference(p.Served.Host+"/"+path+":"+req.URL.Query().Get("name"), name.Insecure)
+		if err != nil {
+			continue
+		}
+		found, err := remote.Get(ref, remote.WithContext(req.Context()), remote.WithUserAgent(copier))
+		if err == nil {
+			results = []any{map[string]any{"name": ref.Identifier(), "tagged_manifest": api + "content/container/manifests/" + found.Digest.String() + "/"}}
+		}
+	}
+	answer(w, http.StatusOK, map[string]any{"count": len(results), "results": results})
+}
+
+// tag makes a tag mean a manifest that is there.
+func (p *Pulp) tag(repository string, body map[string]any) (state, failure string) {
+	for _, path := range p.paths(repository) {
+		ref, err := name.NewDigest(p.Served.Host+"/"+path+"@"+fmt.Sprint(body["digest"]), name.Insecure)
+		if err != nil {
+			return "failed", err.Error()
+		}
+		found, err := remote.Get(ref, remote.WithUserAgent(copier))
+		if err != nil {
+			return "failed", err.Error()
+		}
+		if err := remote.Tag(ref.Tag(fmt.Sprint(body["tag"])), found, remote.WithUserAgent(copier)); err != nil {
+			return "failed", err.Error()
+		}
+	}
+	return "completed", ""
 }
 
 // copier is the User-Agent with which the server itself reads registries.

@@ -33,6 +33,12 @@ var _ Target = (*Directory)(nil)
 // Kind implements Target.
 func (*Directory) Kind() string { return "directory" }
 
+// String implements Target.
+func (d *Directory) String() string { return d.Path }
+
+// Tag implements Target: files have no floating tags.
+func (*Directory) Tag(context.Context, Image) error { return nil }
+
 const (
 	checksumSuffix = ".sha256"
 	partialSuffix  = ".osbs-partial"
@@ -54,7 +60,7 @@ func (d *Directory) Sync(ctx context.Context, image Image) (workspace.SyncedTarg
 	if err := d.writeChecksum(final, sum); err != nil {
 		return workspace.SyncedTarget{}, err
 	}
-	return workspace.SyncedTarget{Kind: d.Kind(), Location: final, Digest: "sha256:" + sum, Existed: existed}, nil
+	return workspace.SyncedTarget{Location: final, Digest: "sha256:" + sum, Existed: existed}, nil
 }
 
 // fileName is flat; name and tags hold no other separators.

@@ -143,9 +143,10 @@ func TestRegistry(t *testing.T) {
 				t.Errorf("record differs (-want +got):\n%s", diff)
 			}
 			checkRemote(t, p.client, mirror.Host+"/team/app:1-1", what)
-			if got := tagsOf(t, p.client, mirror.Host+"/team/app"); len(got) != 2 {
-				t.Errorf("tags = %q: floating ones are not for sync", got)
+			if got := tagsOf(t, p.client, mirror.Host+"/team/app"); len(got) != 4 {
+				t.Errorf("tags = %q", got)
 			}
+			checkRemote(t, p.client, mirror.Host+"/team/app:latest", what)
 			again, err := p.sync(t.Context(), target)
 			if err != nil || !again.Targets[0].Existed {
 				t.Errorf("again: %+v, %v", again, err)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -45,6 +46,36 @@ var _ Target = (*Pulp)(nil)
 // Kind implements Target.
 func (*Pulp) Kind() string { return "pulp" }
 
+// String implements Target.
+func (p *Pulp) String() string { return p.Client.Host() }
+
+// Tag implements Target. The digest of every tag at Pulp's registry is compared with the image's.
+func (p *Pulp) Tag(ctx context.Context, image Image) error {
+	request, err := p.request(ctx, image)
+	if err != nil {
+		return err
+	}
+	registry, err := p.Client.Tag(ctx, request, image.Floating)
+	if err != nil {
+		return err
+	}
+	for _, tag := range image.Floating {
+		if err := p.verify(ctx, image, p.servedName(registry), tag); err != nil {
+			return err
+		}
+		image.Log.Info("floating tag", "tag", p.servedName(registry)+":"+tag, "digest", image.Digest)
+	}
+	return nil
+}
+
+// servedName is the name under which the image is read back.
+func (p *Pulp) servedName(registry string) string {
+	if _, path, found := strings.Cut(registry, "/"); found && p.RegistryName != "" {
+		return p.RegistryName + "/" + path
+	}
+	return registry
+}
+
 // Sync implements Target. When Pulp has finished, the digest of every tag at Pulp's registry is compared with what was pushed.
 func (p *Pulp) Sync(ctx context.Context, image Image) (workspace.SyncedTarget, error) {
 	request, err := p.request(ctx, image)
@@ -55,16 +86,13 @@ func (p *Pulp) Sync(ctx context.Context, image Image) (workspace.SyncedTarget, e
 	if err != nil {
 		return workspace.SyncedTarget{}, err
 	}
-	served := result.Registry
-	if _, path, found := strings.Cut(served, "/"); found && p.RegistryName != "" {
-		served = p.RegistryName + "/" + path
-	}
+	served := p.servedName(result.Registry)
 	for _, tag := range image.Tags {
 		if err := p.verify(ctx, image, served, tag); err != nil {
 			return workspace.SyncedTarget{}, err
 		}
 	}
-	return workspace.SyncedTarget{Kind: p.Kind(), Location: served + ":" + image.Best(), Digest: image.Digest}, nil
+	return workspace.SyncedTarget{Location: served + ":" + image.Best(), Digest: image.Digest, Existed: result.Existed}, nil
 }
 
 // request says what Pulp is to do.
@@ -74,10 +102,11 @@ func (p *Pulp) request(ctx context.Context, image Image) (pulp.Request, error) {
 		return pulp.Request{}, err
 	}
 	r := pulp.Request{
-		Repository: pulp.RepositoryName(p.Prefix, image.Name), BasePath: image.Name, Upstream: repo.RepositoryStr(), Tags: image.Tags,
+		Repository: pulp.RepositoryName(p.Prefix, image.Name), BasePath: image.Name, Upstream: repo.RepositoryStr(), Tags: image.Tags, Digest: image.Digest,
 		Source: "https://" + repo.RegistryStr(), Insecure: p.Source.Insecure(repo.RegistryStr()),
 		RetainVersions: p.RetainVersions,
 	}
+	r.Companions, r.Referrers = attached(image)
 	if r.Insecure {
 		r.Source = repo.Scheme() + "://" + repo.RegistryStr()
 	}
@@ -98,6 +127,27 @@ func (p *Pulp) request(ctx context.Context, image Image) (pulp.Request, error) {
 		r.CA = string(ca)
 	}
 	return r, nil
+}
+
+// attached is what belongs to the image, as Pulp wants to be told.
+func attached(image Image) (companions map[string]string, referrers []string) {
+	companions = map[string]string{}
+	for tag, digest := range image.Attached.Tags {
+		companions[tag] = digest.String()
+	}
+	for subject, list := range image.Attached.Referrers {
+		if _, indexed := image.Attached.Tags[subject.Algorithm+"-"+subject.Hex]; indexed {
+			continue // they come with the tag
+		}
+		for _, d := range list {
+			referrers = append(referrers, d.Digest.String())
+		}
+	}
+	slices.Sort(referrers)
+	if len(referrers) > 0 {
+		image.Log.Warn("the registry lists what refers to the image without a tag for it, and Pulp has no such list: it can be had from Pulp by digest only", "count", len(referrers))
+	}
+	return companions, referrers
 }
 
 // verify compares a tag's digest. Content lags behind Pulp's tasks: until then its registry says that there is nothing, or that

@@ -57,7 +57,7 @@ func TestPulp(t *testing.T) {
 			if got.Kind != "pulp" || got.Location != server.Served.Host+"/team/app:1-1" || got.Digest != p.digest {
 				t.Errorf("record = %+v", got)
 			}
-			if tags := tagsOf(t, target.Served, server.Served.Host+"/team/app"); !slices.Equal(tags, []string{"1-1", unique}) {
+			if tags := tagsOf(t, target.Served, server.Served.Host+"/team/app"); !slices.Equal(slices.Sorted(slices.Values(tags)), []string{"1", "1-1", "latest", unique}) {
 				t.Errorf("tags at Pulp = %q", tags)
 			}
 			for field, want := range map[string]any{"upstream_name": "team/app", "url": "http://" + home.Host, "username": home.Username, "password": home.Password,
@@ -101,12 +101,13 @@ func TestPulpErrors(t *testing.T) {
 	}{
 		"task fails":    {func(_ *testing.T, s *pulptest.Pulp) { s.ChildState = "failed" }, 0, failure.Unavailable, "tasks.copy failed: the fake was told to [2J"},
 		"task canceled": {func(_ *testing.T, s *pulptest.Pulp) { s.ChildState = "canceled" }, 0, failure.Unavailable, "was canceled"},
-		"task skipped":  {func(_ *testing.T, s *pulptest.Pulp) { s.ChildState = "skipped" }, 0, failure.Unavailable, "not served by Pulp after"},
+		"task skipped":  {func(_ *testing.T, s *pulptest.Pulp) { s.ChildState = "skipped" }, 0, failure.Unavailable, "without the tags"},
 		"unknown state": {func(_ *testing.T, s *pulptest.Pulp) { s.ChildState = "exploded" }, 0, failure.Unavailable, `state "exploded"`},
-		"never ends":    {func(_ *testing.T, s *pulptest.Pulp) { s.Endless = true }, 100 * time.Millisecond, failure.TimedOut, "pulp-timeout"},
+		"never ends":    {func(_ *testing.T, s *pulptest.Pulp) { s.Endless = true }, 100 * time.Millisecond, failure.TimedOut, "raise the timeout of the Pulp instance"},
 		"other content": {func(t *testing.T, s *pulptest.Pulp) {
 			t.Helper()
 			s.ChildState = "completed"
+			s.Served.Push(t, "team/app:1-1", newImage(t, 10, 1))
 			s.Served.Push(t, "team/app:"+unique, newImage(t, 10, 1))
 		}, 0, failure.Untrusted, "pushed was"},
 	} {

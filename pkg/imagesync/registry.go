@@ -3,6 +3,8 @@ package imagesync
 import (
 	"context"
 
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
 	"github.com/osbs-tekton/osbs/pkg/failure"
 	"github.com/osbs-tekton/osbs/pkg/registry"
 	"github.com/osbs-tekton/osbs/pkg/transfer"
@@ -24,25 +26,56 @@ var _ Target = (*Registry)(nil)
 // Kind implements Target.
 func (*Registry) Kind() string { return "registry" }
 
+// String implements Target.
+func (r *Registry) String() string { return r.URI.Host }
+
+// Tag implements Target.
+func (r *Registry) Tag(ctx context.Context, image Image) error {
+	repo, err := r.open(ctx, image)
+	if err != nil {
+		return err
+	}
+	digest, err := v1.NewHash(image.Digest)
+	if err != nil {
+		return failure.New(failure.InvalidInput, "digest %q is malformed: %w", image.Digest, err)
+	}
+	for _, tag := range image.Floating {
+		moved, err := repo.Tag(ctx, digest, tag)
+		if err != nil {
+			return err
+		}
+		image.Log.Info("floating tag", "tag", repo.Name().String()+":"+tag, "digest", digest, "moved", moved)
+	}
+	return nil
+}
+
 // Sync implements Target. A primary tag that means another image there is failure.Conflict.
 func (r *Registry) Sync(ctx context.Context, image Image) (workspace.SyncedTarget, error) {
-	destination, err := r.Client.ParseRepository(r.URI.Host + "/" + image.Name)
-	if err != nil {
-		return workspace.SyncedTarget{}, err
-	}
-	from, err := r.Client.ParseRepository(image.Repository)
-	if err != nil {
-		return workspace.SyncedTarget{}, err
-	}
-	if from.String() == destination.String() {
-		return workspace.SyncedTarget{}, failure.New(failure.Usage, "the mirror registry %s is the one that was pushed into", r.URI.Host)
-	}
-	repo, err := transfer.Open(ctx, r.Client, image.Env, destination, transfer.Push, from)
+	repo, err := r.open(ctx, image)
 	if err != nil {
 		return workspace.SyncedTarget{}, err
 	}
 	existed, err := Copy(ctx, repo, image, r.Jobs)
-	return workspace.SyncedTarget{Kind: r.Kind(), Location: destination.String() + ":" + image.Best(), Digest: image.Digest, Existed: existed}, err
+	if err == nil {
+		err = repo.Attach(ctx, image.Home, image.Attached, r.Jobs)
+	}
+	return workspace.SyncedTarget{Location: repo.Name().String() + ":" + image.Best(), Digest: image.Digest, Existed: existed}, err
+}
+
+// open opens the repository of the image's name there.
+func (r *Registry) open(ctx context.Context, image Image) (*transfer.Repository, error) {
+	destination, err := r.Client.ParseRepository(r.URI.Host + "/" + image.Name)
+	if err != nil {
+		return nil, err
+	}
+	from, err := r.Client.ParseRepository(image.Repository)
+	if err != nil {
+		return nil, err
+	}
+	if from.String() == destination.String() {
+		return nil, failure.New(failure.Usage, "the mirror registry %s is the one that was pushed into", r.URI.Host)
+	}
+	return transfer.Open(ctx, r.Client, image.Env, destination, transfer.Push, from)
 }
 
 // Copy brings the image into repo, under all its tags, and reads each back. existed says that all of it was there already.

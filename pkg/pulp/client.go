@@ -95,6 +95,9 @@ func New(o Options) (*Client, error) {
 	return c, nil
 }
 
+// Host is the server's host[:port].
+func (c *Client) Host() string { return c.base.Host }
+
 // parseBase is the address below which the API is.
 func parseBase(server, prefix string) (*url.URL, error) {
 	base, err := url.Parse(server)
@@ -276,6 +279,11 @@ func isTrust(err error) bool {
 	return errors.As(err, &verification)
 }
 
+func isExpired(err error) bool {
+	var invalid x509.CertificateInvalidError
+	return errors.As(err, &invalid) && invalid.Reason == x509.Expired
+}
+
 // classify gives an error its kind.
 func (c *Client) classify(err error) error {
 	var known *failure.Error
@@ -285,6 +293,8 @@ func (c *Client) classify(err error) error {
 		return err
 	case errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded):
 		return err
+	case isExpired(err):
+		return failure.WithHint(failure.New(failure.Untrusted, "Pulp's certificate is not valid now: %w", err), "renew it; the clocks of both machines must be right, too")
 	case isTrust(err):
 		return failure.WithHint(failure.New(failure.Untrusted, "%w", err), "give the CA that signed Pulp's certificate with pulp-ca-file")
 	case !errors.As(err, &answer):

@@ -22,7 +22,7 @@ import (
 var env = step.Env{Retry: retry.Policy{Attempts: 3, First: time.Millisecond, Max: 2 * time.Millisecond}}
 
 // request is a sync of an image.
-var request = pulp.Request{Repository: "r", BasePath: "team/app", Source: "https://registry.example.com", Upstream: "team/app", Tags: []string{"1"}}
+var request = pulp.Request{Repository: "r", BasePath: "team/app", Source: "https://registry.example.com", Upstream: "team/app", Digest: "sha256:" + strings.Repeat("0", 64), Tags: []string{"1"}}
 
 func write(t *testing.T, dir, name, content string) string {
 	t.Helper()

@@ -1,10 +1,12 @@
 package pulp
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/osbs-tekton/osbs/pkg/failure"
@@ -28,7 +30,31 @@ type task struct {
 	Group   string   `json:"task_group"`
 	Error   struct {
 		Description string `json:"description"`
+		// Reason is what is told of a task that did not end by itself.
+		Reason string `json:"reason"`
 	} `json:"error"`
+	Reports []report `json:"progress_reports"`
+}
+
+// report is what a task tells of one part of its work. Total is 0 as long as nobody knows it.
+type report struct {
+	Message string `json:"message"`
+	Done    int64  `json:"done"`
+	Total   int64  `json:"total"`
+}
+
+// progress is the reports of a task in one line.
+func (t task) progress() string {
+	const most = 10 // parts that are told
+	parts := make([]string, 0, len(t.Reports))
+	for _, r := range t.Reports[:min(most, len(t.Reports))] {
+		part := fmt.Sprintf("%s %d", shorten(r.Message), r.Done)
+		if r.Total > 0 {
+			part += fmt.Sprintf("/%d", r.Total)
+		}
+		parts = append(parts, part)
+	}
+	return strings.Join(parts, ", ")
 }
 
 // group is a set of tasks that belong together.
@@ -125,6 +151,7 @@ func (f *follower) list(ctx context.Context, href string) error {
 // wait polls a task until it has ended.
 func (c *Client) wait(ctx context.Context, href string) (task, error) {
 	const quicker = 10 // most tasks end at once: the first looks come sooner
+	told, when := "", time.Now()
 	for next := c.poll / quicker; ; next = min(c.poll, next*2) {
 		var t task
 		if err := c.call(ctx, http.MethodGet, href, nil, &t); err != nil {
@@ -137,24 +164,54 @@ func (c *Client) wait(ctx context.Context, href string) (task, error) {
 		default:
 			return t, failure.New(failure.Unavailable, "task %s is in state %q, which Pulp 3 does not have", shorten(t.Name), shorten(t.State))
 		}
+		if text := t.progress(); text != told && time.Since(when) >= tellEvery {
+			c.env.Log.Info("Pulp is at work", "task", shorten(t.Name), "state", t.State, "progress", text)
+			told, when = text, time.Now()
+		}
 		if err := pause(ctx, next); err != nil {
 			return t, err
 		}
 	}
 }
 
-// verdict says whether a task that has ended is an error. A skipped one is told and left to the comparison of digests.
+// tellEvery is the least time between two lines about the progress of a task.
+const tellEvery = 5 * time.Second
+
+// verdict says whether a task that has ended is an error. A skipped one is told and left to the look at what Pulp has.
 func (c *Client) verdict(t task) error {
 	switch t.State {
 	case "failed":
-		return failure.WithHint(failure.New(failure.Unavailable, "Pulp's task %s failed: %s", shorten(t.Name), shorten(t.Error.Description)),
-			"Pulp's log tells more; it must reach the registry that the image was pushed into")
+		return t.failed()
 	case "canceled":
-		return failure.New(failure.Unavailable, "Pulp's task %s was canceled", shorten(t.Name))
+		return failure.WithHint(failure.New(failure.Unavailable, "Pulp's task %s was canceled%s", shorten(t.Name), after(t.Error.Reason)),
+			"somebody with rights in Pulp has done that; when it may go on, have the sync run again")
 	case "skipped":
 		c.env.Log.Warn("Pulp has skipped a task", "task", shorten(t.Name))
 	}
 	return nil
+}
+
+// failed is the error of a task that has failed. One whose worker has gone is worth another try: nothing says that the next will go, too.
+func (t task) failed() error {
+	err := failure.WithHint(failure.New(failure.Unavailable, "Pulp's task %s failed%s", shorten(t.Name), after(cmp.Or(t.Error.Description, t.Error.Reason))),
+		"Pulp's log tells more; it must reach the registry that the image was pushed into")
+	for _, lost := range lostWorker {
+		if strings.Contains(t.Error.Reason, lost) {
+			return again{err}
+		}
+	}
+	return err
+}
+
+// lostWorker is what pulpcore says of tasks whose worker went away (pulpcore/tasking/worker.py).
+var lostWorker = []string{"Worker has gone missing", "Aborted during worker shutdown", "Killed by signal", "process died unexpectedly"}
+
+// after is a text of Pulp's behind a colon, if there is one.
+func after(text string) string {
+	if text == "" {
+		return ""
+	}
+	return ": " + shorten(text)
 }
 
 func pause(ctx context.Context, d time.Duration) error {
