@@ -18,7 +18,7 @@ if [ "${1-}" = -run ]; then
     shift 2
 fi
 packages=("$@")
-[ ${#packages[@]} -gt 0 ] || packages=(./e2e/state ./e2e/install ./e2e/build ./e2e/docs ./e2e/autorebuild ./e2e/rebuild ./generator/pipeline)
+[ ${#packages[@]} -gt 0 ] || packages=(./e2e/state ./e2e/install ./e2e/build ./e2e/docs ./e2e/autorebuild ./e2e/rebuild ./e2e/sync ./generator/pipeline)
 dir=$PWD/.cache/e2e
 cluster=$PWD/.cache/tools/cluster
 export CGO_ENABLED=0
@@ -36,6 +36,21 @@ programs() {
     (cd e2e/chains && GOFLAGS=-trimpath go build -ldflags='-s -w' -o "$dir/chains" .)
     go test -run '^$' -count=1 -exec true "${packages[@]}" >/dev/null
     export OSBS_E2E_OSBS=$dir/osbs OSBS_E2E_IMAGEWATCH=$dir/imagewatch OSBS_E2E_CHAINS=$dir/chains
+}
+
+# pulp installs the server that e2e/sync tests with, if that suite is to run. Where it cannot be had, those tests are skipped, and say why.
+pulp() {
+    local said code=0
+    [[ " ${packages[*]} " == *" ./e2e/sync "* ]] || return 0
+    said=$(e2e/pulpserver/prepare.sh "${XDG_CACHE_HOME:-$HOME/.cache}/osbs-e2e") || code=$?
+    case $code in
+    0) export OSBS_E2E_PULP=$said ;;
+    3)
+        say "WARNING: no tests with Pulp: $said"
+        export OSBS_E2E_PULP_MISSING=$said
+        ;;
+    *) exit "$code" ;;
+    esac
 }
 
 # measure runs the benchmark, or with CASE one case of it. Builds are compared with others, which are brought in for it.
@@ -113,6 +128,7 @@ other_cluster() {
 }
 
 programs
+pulp
 if [ -n "${KUBECONFIG-}" ] && [ -z "$bench" ]; then
     other_cluster
 else

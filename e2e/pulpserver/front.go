@@ -4,7 +4,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
-	"log"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httputil"
@@ -67,17 +67,13 @@ func listen(s *Server, o Options) (*front, error) {
 		return nil, err
 	}
 	f.server = &http.Server{
-		Handler: f.handler(s), ReadHeaderTimeout: time.Minute, ErrorLog: log.New(discard{}, "", 0),
+		Handler: f.handler(s), ReadHeaderTimeout: time.Minute, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError),
 		TLSConfig: &tls.Config{MinVersion: tls.VersionTLS12, ClientAuth: tls.VerifyClientCertIfGiven, ClientCAs: clients,
 			GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return f.certificate(), nil }},
 	}
 	go func() { _ = f.server.ServeTLS(listener, "", "") }()
 	return f, nil
 }
-
-type discard struct{}
-
-func (discard) Write(p []byte) (int, error) { return len(p), nil }
 
 func withDefault(text, otherwise string) string {
 	if text == "" {
@@ -177,7 +173,7 @@ func (s *Server) proxy(name string) http.Handler {
 			r.Out.Header.Set("X-Forwarded-Proto", "https")
 		},
 		Transport:    s.transport(name),
-		ErrorLog:     log.New(discard{}, "", 0),
+		ErrorLog:     slog.NewLogLogger(slog.DiscardHandler, slog.LevelError),
 		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, _ error) { w.WriteHeader(http.StatusBadGateway) },
 	}
 }

@@ -78,7 +78,7 @@ func Start(ctx context.Context, dir string, o Options) (_ *Server, err error) {
 	if s.account, err = databaseAccount(); err != nil {
 		return nil, err
 	}
-	if err := os.Chmod(dir, 0o711); err != nil { //nolint:gosec // PostgreSQL, which has an account of its own, must reach its files
+	if err := os.Chmod(dir, 0o711); err != nil { // PostgreSQL, which has an account of its own, must reach its files
 		return nil, err
 	}
 	if s.front, err = listen(s, o); err != nil {
@@ -118,13 +118,9 @@ func (s *Server) socket(name string) string { return filepath.Join(s.dir, name+"
 
 // Launch starts a program of Pulp's that does not run: api, content, worker0, worker1.
 func (s *Server) Launch(name string) error {
-	bind := []string{"--bind", "unix:" + s.socket(name), "--timeout", "300"}
 	program, args := "pulpcore-worker", []string(nil)
-	switch name {
-	case "api":
-		program, args = "pulpcore-api", append(bind, "--workers", "2")
-	case "content":
-		program, args = "pulpcore-content", append(bind, "--workers", "1")
+	if name == "api" || name == "content" {
+		program, args = "pulpcore-"+name, []string{"--bind", "unix:" + s.socket(name), "--timeout", "300", "--workers", "2"}
 	}
 	p, err := launch(s.dir, name, s.environ(), nil, filepath.Join(s.options.Environment, "bin", program), args...)
 	if err != nil {

@@ -251,7 +251,7 @@ func TestDiskFull(t *testing.T) {
 		t.Skip("a small file system could not be mounted")
 	}
 	filler := filepath.Join(site.dir, "tmp", "filler")
-	if err := os.WriteFile(filler, make([]byte, smallSize), 0o600); !errors.Is(err, syscall.ENOSPC) {
+	if err := os.WriteFile(filler, make([]byte, 2*smallSize), 0o600); !errors.Is(err, syscall.ENOSPC) {
 		t.Fatalf("the file system has too much room: %v", err)
 	}
 	_, err := s.run(t.Context(), dir)

@@ -87,6 +87,11 @@ func (r *Repository) attachedTo(ctx context.Context, subject v1.Hash, found Atta
 		if exists {
 			found.Tags[tag] = digest
 		}
+		if exists && suffix == "" {
+			if more, err = r.listed(ctx, digest); err != nil {
+				return nil, err
+			}
+		}
 	}
 	referrers, _, err := r.referrers(ctx, subject)
 	if err != nil {
@@ -99,6 +104,22 @@ func (r *Repository) attachedTo(ctx context.Context, subject v1.Hash, found Atta
 		more = append(more, d.Digest)
 	}
 	return more, nil
+}
+
+// listed are the manifests of an index; none if it is something else.
+func (r *Repository) listed(ctx context.Context, digest v1.Hash) (list []v1.Hash, err error) {
+	m, err := r.Manifest(ctx, digest.String())
+	if err != nil || !m.MediaType.IsIndex() {
+		return nil, err
+	}
+	index, err := v1.ParseIndexManifest(bytes.NewReader(m.Raw))
+	if err != nil {
+		return nil, failure.New(failure.InvalidInput, "index %s is malformed: %w", digest, err)
+	}
+	for _, d := range index.Manifests {
+		list = append(list, d.Digest)
+	}
+	return list, nil
 }
 
 // referrers asks the registry for the manifests that name the subject. A registry that does not know the question says 404, or
