@@ -52,15 +52,32 @@ func (d *Directory) Sync(ctx context.Context, image Image) (workspace.SyncedTarg
 	if info, err := os.Stat(d.Path); err != nil || !info.IsDir() {
 		return workspace.SyncedTarget{}, failure.WithHint(failure.New(failure.Storage, "%s is not a directory", d.Path), "is the volume mounted?")
 	}
-	d.removeStale(image)
-	sum, existed, err := d.place(ctx, image, final)
+	volume, err := d.volume()
 	if err != nil {
 		return workspace.SyncedTarget{}, err
 	}
-	if err := d.writeChecksum(final, sum); err != nil {
+	d.removeStale(image)
+	sum, existed, err := d.place(ctx, image, final)
+	if err == nil {
+		err = d.writeChecksum(final, sum)
+	}
+	if now, lookErr := d.volume(); ctx.Err() == nil && (lookErr != nil || now != volume) {
+		return workspace.SyncedTarget{}, failure.WithHint(failure.New(failure.Storage, "the volume at %s went away while the image was written: %w", d.Path, errors.Join(err, lookErr)),
+			"mount it again, then run the sync again")
+	}
+	if err != nil {
 		return workspace.SyncedTarget{}, err
 	}
 	return workspace.SyncedTarget{Location: final, Digest: "sha256:" + sum, Existed: existed}, nil
+}
+
+// volume tells the file system at the path from another one that is mounted there later, or from the directory below it.
+func (d *Directory) volume() (id [2]uint64, err error) {
+	var stat syscall.Stat_t
+	if err := syscall.Stat(d.Path, &stat); err != nil {
+		return id, storageError(&fs.PathError{Op: "stat", Path: d.Path, Err: err})
+	}
+	return [2]uint64{stat.Dev, stat.Ino}, nil
 }
 
 // fileName is flat; name and tags hold no other separators.
@@ -212,7 +229,26 @@ func storageError(err error) error {
 	if err == nil || errors.As(err, &classified) {
 		return err
 	}
-	return failure.New(failure.Storage, "writing the archive: %w", err)
+	failed := failure.New(failure.Storage, "writing the archive: %w", err)
+	for errno, hint := range storageHints {
+		if errors.Is(err, errno) {
+			return failure.WithHint(failed, "%s", hint)
+		}
+	}
+	return failed
+}
+
+// storageHints say what would help against errors of file systems.
+var storageHints = map[syscall.Errno]string{
+	syscall.ENOSPC:   "the volume is full: free space on it, then run the sync again",
+	syscall.EDQUOT:   "the quota on the volume is used up: raise it or free space, then run the sync again",
+	syscall.EROFS:    "the volume is mounted read-only: the file server or the mount must allow writing",
+	syscall.EACCES:   "the account of the sync stage may not write there: see its user and group, and what the file server maps them to",
+	syscall.EPERM:    "the account of the sync stage may not write there: see its user and group, and what the file server maps them to",
+	syscall.ESTALE:   "the file server does not know the volume any longer: it must be mounted again",
+	syscall.EIO:      "the volume does not answer: see the file server",
+	syscall.ENOTCONN: "the volume does not answer: see the file server",
+	syscall.ENODEV:   "the volume does not answer: see the file server",
 }
 
 // partial is a file under a temporary name. Its flock says that its writer lives: whoever gets the lock may remove it.
