@@ -19,12 +19,12 @@ var templates embed.FS
 // values are what the files of config/ may use.
 type values struct {
 	Settings
-	NodeName, NodeIP, ImagesIP, RegistryIP, GitIP, PodNetwork, ContainerdSocket, PauseImage, Registry string
+	NodeName, NodeIP, ImagesIP, RegistryIP, GitIP, PulpIP, PodNetwork, ContainerdSocket, PauseImage, Registry string
 }
 
 // Configure writes the certificates, keys and configuration files of all daemons.
 func Configure(s Settings) error {
-	v := values{Settings: s, NodeName: Name, NodeIP: IP, ImagesIP: ImagesIP, RegistryIP: RegistryIP, GitIP: GitIP, PodNetwork: PodNetwork,
+	v := values{Settings: s, NodeName: Name, NodeIP: IP, ImagesIP: ImagesIP, RegistryIP: RegistryIP, GitIP: GitIP, PulpIP: PulpIP, PodNetwork: PodNetwork,
 		ContainerdSocket: containerdSocket, PauseImage: artefact.PauseImage}
 	for from, to := range map[string]string{
 		"containerd.toml": "etc/containerd.toml", "cni.conflist": "etc/cni/10-pods.conflist", "images.yml": "etc/images.yml",
@@ -98,6 +98,7 @@ func certificates(s Settings) error {
 		"images":              {"images.example.com", ImagesIP},
 		"registry":            {"registry.example.com", RegistryIP},
 		"git":                 {GitHost, GitIP},
+		"pulp":                {PulpHost, PulpIP},
 	} {
 		if err := ca.Server(file, file, hosts...); err != nil {
 			return err

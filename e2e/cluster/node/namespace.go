@@ -133,7 +133,7 @@ func network(ctx context.Context) error {
 	if err := ip(ctx, "link", "set", "lo", "up"); err != nil {
 		return err
 	}
-	for _, address := range []string{IP, ImagesIP, RegistryIP, GitIP} {
+	for _, address := range []string{IP, ImagesIP, RegistryIP, GitIP, PulpIP} {
 		if err := ip(ctx, "address", "add", address+"/32", "dev", "lo"); err != nil {
 			return err
 		}

@@ -14,11 +14,13 @@ import (
 
 // Addresses and names inside the cluster. They exist in its own network namespace only, so they are the same in each cluster.
 const (
-	Name           = "osbs-node"
-	IP             = "10.100.0.1"
-	ImagesIP       = "10.100.0.2"
-	RegistryIP     = "10.100.0.3"
-	GitIP          = "10.100.0.4"
+	Name       = "osbs-node"
+	IP         = "10.100.0.1"
+	ImagesIP   = "10.100.0.2"
+	RegistryIP = "10.100.0.3"
+	GitIP      = "10.100.0.4"
+	// PulpIP is for a Pulp server, which tests start that need one.
+	PulpIP         = "10.100.0.5"
 	PodNetwork     = "10.244.0.0/24"
 	ServiceNetwork = "10.96.0.0/16"
 	// APIService is the first address of ServiceNetwork.
@@ -30,6 +32,7 @@ const (
 
 	RegistryHost = "registry.example.com:5000"
 	GitHost      = "git.example.com"
+	PulpHost     = "pulp.example.com"
 
 	containerdSocket = "/run/containerd/containerd.sock"
 )
