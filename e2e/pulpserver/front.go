@@ -48,11 +48,10 @@ func listen(s *Server, o Options) (*front, error) {
 		return nil, err
 	}
 	s.Host = withDefault(o.Host, listener.Addr().String())
-	s.URL, s.CAFile = "https://"+s.Host, o.CAFile
-	if o.Certificate.Certificate == "" {
-		if o.Certificate, err = s.certificate(); err != nil {
-			return nil, err
-		}
+	s.URL = "https://" + s.Host
+	pair, err := s.certificate()
+	if err != nil {
+		return nil, err
 	}
 	roots, err := os.ReadFile(s.CAFile)
 	if err != nil {
@@ -63,7 +62,7 @@ func listen(s *Server, o Options) (*front, error) {
 		return nil, errors.New("the CA file holds no certificate")
 	}
 	f := &front{}
-	if err := f.show(o.Certificate); err != nil {
+	if err := f.show(pair); err != nil {
 		return nil, err
 	}
 	f.server = &http.Server{
@@ -88,24 +87,25 @@ func (s *Server) certificate() (certtest.Pair, error) {
 	if err != nil {
 		return certtest.Pair{}, err
 	}
-	host, _, err := net.SplitHostPort(s.Host)
-	if err != nil {
-		return certtest.Pair{}, err
-	}
 	s.authority, s.CAFile = ca, ca.File
-	return ca.Server("server", host)
+	return ca.Server("server", s.hostname())
 }
 
-// Client is a certificate in the name of a user, if the server has made its certificates itself.
+// hostname is the host without the port.
+func (s *Server) hostname() string {
+	host, _, err := net.SplitHostPort(s.Host)
+	if err != nil {
+		return s.Host // it has none
+	}
+	return host
+}
+
+// Client is a certificate in the name of a user.
 func (s *Server) Client(user string) (certtest.Pair, error) { return s.authority.Client(user) }
 
 // UseExpiredCertificate has the server show a certificate whose time is over, until the function that it returns is called.
 func (s *Server) UseExpiredCertificate() (undo func(), err error) {
-	host, _, err := net.SplitHostPort(s.Host)
-	if err != nil {
-		return nil, err
-	}
-	expired, err := s.authority.Expired("expired", host)
+	expired, err := s.authority.Expired("expired", s.hostname())
 	if err != nil {
 		return nil, err
 	}

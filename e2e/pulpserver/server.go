@@ -25,20 +25,13 @@ const Username = "admin"
 type Options struct {
 	// Environment is what prepare.sh has printed.
 	Environment string
-	// Listen is the address to listen on, and Host the name and port under which it is known there and in its certificate; both are
-	// on the loopback interface if they are empty.
+	// Listen is the address to listen on, and Host the name and port under which it is known, and in its certificate; both are on the
+	// loopback interface if they are empty.
 	Listen, Host string
-	// Certificate is the server's, signed by what CAFile has. Without it one is made.
-	Certificate certtest.Pair
-	CAFile      string
-	// TrustFile are certificates that Pulp trusts besides the system's where it syncs from.
-	TrustFile string
 	// APIRoot is Pulp's setting API_ROOT; empty means /pulp/.
 	APIRoot string
 	// Workers is how many work on tasks; 0 means two.
 	Workers int
-	// Environ is added to the environment of Pulp's processes.
-	Environ []string
 }
 
 // Server is a running Pulp.
@@ -52,7 +45,7 @@ type Server struct {
 	dir     string
 	account *syscall.Credential
 	front   *front
-	// authority has signed the server's certificate; nil if the server was given one.
+	// authority has signed the server's certificate.
 	authority *certtest.Authority
 	database  *process
 
@@ -175,11 +168,7 @@ func (s *Server) Stop() {
 
 // environ is the environment of Pulp's programs. That of this program may have proxies and Python's settings in it, so it is not taken over.
 func (s *Server) environ() []string {
-	env := []string{"PATH=" + os.Getenv("PATH"), "HOME=" + s.dir, "PULP_SETTINGS=" + filepath.Join(s.dir, "settings.py"), "PYTHONDONTWRITEBYTECODE=1"}
-	if s.options.TrustFile != "" {
-		env = append(env, "SSL_CERT_FILE="+s.options.TrustFile)
-	}
-	return append(env, s.options.Environ...)
+	return []string{"PATH=" + os.Getenv("PATH"), "HOME=" + s.dir, "PULP_SETTINGS=" + filepath.Join(s.dir, "settings.py"), "PYTHONDONTWRITEBYTECODE=1"}
 }
 
 // manage runs a command of Pulp's own.

@@ -19,6 +19,9 @@ import (
 const (
 	environmentVariable = "OSBS_E2E_PULP"
 	missingVariable     = "OSBS_E2E_PULP_MISSING"
+	// On the test cluster a server can have an address that pods reach.
+	addressVariable = "OSBS_E2E_PULP_ADDRESS"
+	hostVariable    = "OSBS_E2E_PULP_HOST"
 )
 
 // site is what the tests share: one Pulp, which takes half a minute to start.
@@ -69,7 +72,9 @@ func newPulp(t *testing.T) *pulpserver.Server {
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 		defer cancel()
 		began := time.Now()
-		site.pulp, site.err = pulpserver.Start(ctx, site.dir, pulpserver.Options{Environment: environment})
+		site.pulp, site.err = pulpserver.Start(ctx, site.dir, pulpserver.Options{
+			Environment: environment, Listen: os.Getenv(addressVariable), Host: os.Getenv(hostVariable),
+		})
 		fmt.Printf("Pulp was ready after %s\n", time.Since(began).Round(time.Second))
 	})
 	if site.err != nil {

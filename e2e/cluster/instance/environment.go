@@ -46,8 +46,6 @@ func (i *Instance) environment(s node.Settings) map[string]string {
 		"OSBS_E2E_GIT_ROOT":             i.path("var/git"),
 		"OSBS_E2E_PULP_HOST":            node.PulpHost,
 		"OSBS_E2E_PULP_ADDRESS":         node.PulpIP + ":443",
-		"OSBS_E2E_PULP_CERTIFICATE":     i.path("pki/pulp.crt"),
-		"OSBS_E2E_PULP_KEY":             i.path("pki/pulp.key"),
 	}
 }
 

@@ -98,7 +98,6 @@ func certificates(s Settings) error {
 		"images":              {"images.example.com", ImagesIP},
 		"registry":            {"registry.example.com", RegistryIP},
 		"git":                 {GitHost, GitIP},
-		"pulp":                {PulpHost, PulpIP},
 	} {
 		if err := ca.Server(file, file, hosts...); err != nil {
 			return err
