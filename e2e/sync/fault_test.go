@@ -4,11 +4,13 @@ package sync_test
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"syscall"
@@ -124,6 +126,56 @@ func TestCredentials(t *testing.T) {
 	if len(server.Logins()) == 0 {
 		t.Error("nobody logged in with a certificate")
 	}
+}
+
+// TestFewRights syncs with an account that has the roles that docs/sync.md names, and no others; and with one that has none.
+func TestFewRights(t *testing.T) {
+	server, from := newPulp(t), newSource(t)
+	dir, digest := from.built(t, "rights/app", "none-abcde-1", "1-1", newImage(t), "latest")
+	next, newer := from.built(t, "rights/app", "none-abcde-2", "1-2", newImage(t), "latest")
+	document, err := os.ReadFile("../../docs/sync.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	roles := regexp.MustCompile("`(container\\.[a-z]+_creator)`").FindAllStringSubmatch(string(document), -1)
+	s := newStage(t, server, from)
+	s.options.SecretDir = user(t, server, "nobody")
+	_, err = s.run(t.Context(), dir)
+	want(t, err, failure.Unauthorized, "Pulp refused access", "what its account may do")
+	names := []string{}
+	for _, role := range roles {
+		names = append(names, role[1])
+	}
+	s = newStage(t, server, from)
+	s.options.SecretDir = user(t, server, "syncer", names...)
+	if got := s.must(t, dir); got.Digest != digest {
+		t.Errorf("%+v", got)
+	}
+	if got := s.must(t, next); got.Digest != newer {
+		t.Errorf("the next build: %+v", got)
+	}
+}
+
+// user makes a user with roles, and returns a mounted secret of it.
+func user(t *testing.T, server *pulpserver.Server, name string, roles ...string) (secret string) {
+	t.Helper()
+	password := rand.Text()
+	var made struct {
+		Href string `json:"pulp_href"`
+	}
+	if err := server.Do(t.Context(), http.MethodPost, "users/", map[string]any{"username": name, "password": password}, &made); err != nil {
+		t.Fatal(err)
+	}
+	for _, role := range roles {
+		if err := server.Do(t.Context(), http.MethodPost, made.Href+"roles/", map[string]any{"role": role, "content_object": nil}, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	secret = login(t, password)
+	if err := os.WriteFile(filepath.Join(secret, "username"), []byte(name), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return secret
 }
 
 // TestNamesInUse meets repositories and distributions of other types.
