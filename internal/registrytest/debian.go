@@ -37,8 +37,12 @@ func StartDebian(t testing.TB, o Options) *Registry {
 		"storage:\n  filesystem: {rootdirectory: %q}\n  delete: {enabled: true}\n  maintenance: {uploadpurging: {enabled: false}}\n"+
 		"http:\n  addr: %q\n  secret: test\n", r.Dir, r.Host)
 	if o.TLS {
-		files := writeCertificates(t, dir)
-		config += fmt.Sprintf("  tls: {certificate: %q, key: %q}\n", files.certificate, files.key)
+		files := r.writeCertificates(t, dir, o)
+		clients := ""
+		if o.ClientCertificate {
+			clients = fmt.Sprintf(", clientcas: [%q]", files.ca)
+		}
+		config += fmt.Sprintf("  tls: {certificate: %q, key: %q%s}\n", files.certificate, files.key, clients)
 		r.CAFile, r.URL = files.ca, "https://"+r.Host
 	}
 	if o.BasicAuth {

@@ -4,6 +4,7 @@ package registrytest
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
 	"io"
@@ -36,6 +37,10 @@ import (
 type Options struct {
 	// TLS serves with a certificate of a CA of its own, valid for 127.0.0.1, localhost and *.example.com.
 	TLS bool
+	// Expired makes that certificate one of the past.
+	Expired bool
+	// ClientCertificate asks, with TLS, for a certificate that the registry's CA has signed; SecretDir holds one.
+	ClientCertificate bool
 	// BasicAuth asks every request for Username and Password.
 	BasicAuth bool
 	// TokenServer asks for a bearer token, which a token server at /token of the same host gives for Username and Password.
@@ -63,7 +68,8 @@ type Registry struct {
 	Dir string
 	// CAFile holds the CA's certificate; empty without TLS.
 	CAFile string
-	// Username, Password and SecretDir (a directory with .dockerconfigjson) are set when the registry has access control.
+	// Username, Password and SecretDir (a directory with .dockerconfigjson) are set when the registry has access control. SecretDir also
+	// holds the client's certificate, if one is asked for.
 	Username, Password, SecretDir string
 	// Tokens is the token server; nil without.
 	Tokens *TokenServer
@@ -100,8 +106,8 @@ func Start(t testing.TB, o Options) *Registry {
 	if o.Wrap != nil {
 		handler = o.Wrap(handler)
 	}
-	r.serve(t, dir, handler, o.TLS)
-	if r.SecretDir != "" {
+	r.serve(t, dir, handler, o)
+	if r.Username != "" {
 		r.writeSecret(t)
 	}
 	return r
@@ -121,17 +127,20 @@ func forwarded(next http.Handler) http.Handler {
 	})
 }
 
-func (r *Registry) serve(t testing.TB, dir string, handler http.Handler, withTLS bool) {
+func (r *Registry) serve(t testing.TB, dir string, handler http.Handler, o Options) {
 	t.Helper()
 	server := httptest.NewUnstartedServer(handler)
 	server.Config.ErrorLog = log.New(io.Discard, "", 0)
-	if withTLS {
-		files := writeCertificates(t, dir)
+	if o.TLS {
+		files := r.writeCertificates(t, dir, o)
 		certificate, err := tls.LoadX509KeyPair(files.certificate, files.key)
 		if err != nil {
 			t.Fatal(err)
 		}
 		server.TLS = &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12}
+		if o.ClientCertificate {
+			server.TLS.ClientAuth, server.TLS.ClientCAs = tls.RequireAndVerifyClientCert, readPool(t, files.ca)
+		}
 		server.StartTLS()
 		r.CAFile = files.ca
 	} else {
@@ -147,10 +156,27 @@ func (r *Registry) serve(t testing.TB, dir string, handler http.Handler, withTLS
 
 func (r *Registry) addAccount(t testing.TB, dir string) {
 	t.Helper()
-	r.Username, r.Password, r.SecretDir = username, password, filepath.Join(dir, "secret")
-	if err := os.Mkdir(r.SecretDir, 0o700); err != nil {
+	r.Username, r.Password = username, password
+	r.makeSecretDir(t, dir)
+}
+
+// makeSecretDir makes the directory of the secret, once.
+func (r *Registry) makeSecretDir(t testing.TB, dir string) {
+	t.Helper()
+	r.SecretDir = filepath.Join(dir, "secret")
+	if err := os.MkdirAll(r.SecretDir, 0o700); err != nil {
 		t.Fatal(err)
 	}
+}
+
+func readPool(t testing.TB, file string) *x509.CertPool {
+	t.Helper()
+	data, err := os.ReadFile(file)
+	pool := x509.NewCertPool()
+	if err != nil || !pool.AppendCertsFromPEM(data) {
+		t.Fatalf("reading %s: %v", file, err)
+	}
+	return pool
 }
 
 func writeHtpasswd(t testing.TB, dir string) string {

@@ -2,6 +2,7 @@ package registry
 
 import (
 	"context"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"io"
@@ -11,6 +12,7 @@ import (
 	"net/url"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 
@@ -73,6 +75,8 @@ func classifyAnswer(err error, answer *transport.Error, ref string) error {
 	case code == http.StatusUnauthorized || code == http.StatusForbidden:
 		return failure.WithHint(failure.New(failure.Unauthorized, "%s: registry %s refused access: %w", ref, host, err),
 			"check that it exists and that the registry secret for %s holds credentials that may use it", host)
+	case code == http.StatusBadRequest && isRefusedClient(err):
+		return clientRefused(err, ref, host)
 	case code == http.StatusNotFound:
 		return failure.WithHint(failure.New(failure.NotFound, "%s does not exist: %w", ref, err),
 			"check the name and the tag; a registry may also say this when credentials are missing")
@@ -106,9 +110,13 @@ func classifyConnection(err error, ref string) error {
 	host := hostOf(err, ref)
 	var dns *net.DNSError
 	switch {
+	case isRefusedClient(err):
+		return clientRefused(err, ref, host)
+	case isOutdated(err):
+		return outdated(err, ref, host)
 	case isCertificateError(err):
 		return failure.WithHint(failure.New(failure.Untrusted, "%s: the certificate of registry %s is not trusted: %w", ref, host, err),
-			"give the CA that signed it with registry-ca-file")
+			"give the CA that signed it with registry-ca-file, or as ca.crt in the registry secret for %s", host)
 	case isNoTLS(err):
 		return plainRefused(err, ref, host)
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT), errors.Is(err, syscall.EROFS), isPathError(err):
@@ -124,6 +132,30 @@ func classifyConnection(err error, ref string) error {
 	default:
 		return classifyRubbish(err, ref, host)
 	}
+}
+
+// clientRefused is for servers that want a client certificate.
+func clientRefused(err error, ref, host string) error {
+	return failure.WithHint(failure.New(failure.Unauthorized, "%s: registry %s wants a client certificate, or does not accept the one it was shown: %w", ref, host, err),
+		"put a certificate that it accepts, as tls.crt and tls.key, into the registry secret that is paired with %s or names it", host)
+}
+
+// isOutdated recognises certificates that are not valid now.
+func isOutdated(err error) bool {
+	var invalid x509.CertificateInvalidError
+	return errors.As(err, &invalid) && invalid.Reason == x509.Expired && invalid.Cert != nil
+}
+
+// outdated says when the certificate of a server was, or will be, valid.
+func outdated(err error, ref, host string) error {
+	var invalid x509.CertificateInvalidError
+	errors.As(err, &invalid)
+	if begin := invalid.Cert.NotBefore; time.Now().Before(begin) {
+		return failure.WithHint(failure.New(failure.Untrusted, "%s: the certificate of registry %s is not valid before %s: %w", ref, host, begin.UTC().Format(time.RFC3339), err),
+			"check the clocks of this machine and of the registry")
+	}
+	return failure.WithHint(failure.New(failure.Untrusted, "%s: the certificate of registry %s expired at %s: %w", ref, host, invalid.Cert.NotAfter.UTC().Format(time.RFC3339), err),
+		"whoever runs the registry must renew its certificate")
 }
 
 // plainRefused is for servers that want an unencrypted connection.

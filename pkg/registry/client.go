@@ -34,8 +34,13 @@ type Options struct {
 	// Registries of registry_uri. Those that begin with http:// are insecure.
 	Registries []URI
 	// SecretDirs are the mounted registry secrets, paired with Registries by position; there may be more of either. A secret also
-	// serves every other host that it names.
+	// serves every other host that it names. What it has for TLS (tls.crt and tls.key, ca.crt) is for the same hosts.
 	SecretDirs []string
+	// DockerConfigs are files that docker login writes, or Tekton for the Secrets of a service account. They are asked after the registry
+	// secrets. One that does not exist, or that may not be read, is passed over.
+	DockerConfigs []string
+	// PullSecretDirs are mounted Secrets with which a service account pulls images. They are asked last.
+	PullSecretDirs []string
 	// CAFile holds PEM certificates that are trusted besides the system's; empty means none.
 	CAFile string
 	// Insecure hosts (host or host:port) may be spoken to in plain HTTP, and their certificates are not verified.
@@ -67,7 +72,7 @@ func New(o Options) (*Client, error) {
 			plain.add(u.Host)
 		}
 	}
-	keys, err := newKeychain(env, o.SecretDirs, o.Registries)
+	keys, err := newKeychain(env, o)
 	if err != nil {
 		return nil, err
 	}
@@ -77,6 +82,9 @@ func New(o Options) (*Client, error) {
 	}
 	inner := newNetwork(hosts, roots, o.Addresses)
 	inner.plainHosts = plain
+	for host, t := range keys.trust() {
+		inner.trustFor(host, t, roots)
+	}
 	return &Client{
 		env: env, hosts: hosts, keychain: keys,
 		transport: &retryTransport{env: env, inner: inner, stall: stallLimit},
@@ -100,14 +108,20 @@ func readRoots(file string) (*x509.CertPool, error) {
 	if err != nil {
 		return nil, failure.New(failure.Usage, "CA file %s is unreadable: %w", file, err)
 	}
-	pool, err := x509.SystemCertPool()
-	if err != nil {
-		pool = x509.NewCertPool()
-	}
+	pool := systemRoots()
 	if !pool.AppendCertsFromPEM(pem) {
 		return nil, failure.New(failure.Usage, "CA file %s holds no PEM certificate", file)
 	}
 	return pool, nil
+}
+
+// systemRoots are the certificates that the machine trusts, if it has any.
+func systemRoots() *x509.CertPool {
+	pool, err := x509.SystemCertPool()
+	if err != nil {
+		return x509.NewCertPool()
+	}
+	return pool
 }
 
 // ParseReference reads an image reference by the rules of `docker pull`: no registry means docker.io, no tag means latest, and a

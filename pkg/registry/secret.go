@@ -32,41 +32,100 @@ type credential struct {
 	auth       authn.AuthConfig
 }
 
-// secret is one registry secret.
+// secret is one source of credentials.
 type secret struct {
-	// file names the secret in messages.
-	file        string
+	// kind says what it is, file which one, both for messages.
+	kind sourceKind
+	file string
+	// credentials are those of its dockercfg, the most specific first.
 	credentials []credential
+	// trust is what it has for TLS; only registry secrets have any.
+	trust trust
 }
 
-// readSecret reads the secret mounted at dir. dir may also be the file itself.
+// sourceKind says what a source of credentials is.
+type sourceKind string
+
+// The kinds of sources, in the order in which they are asked.
+const (
+	registrySecret sourceKind = "registry secret"
+	dockerConfig   sourceKind = "docker configuration"
+	pullSecret     sourceKind = "pull secret"
+)
+
+// readSecret reads the registry secret mounted at dir. dir may also be the file of its dockercfg itself.
 func readSecret(dir string) (secret, error) {
-	file, err := findSecret(dir)
+	trust, err := readTrust(dir)
 	if err != nil {
 		return secret{}, err
 	}
+	file, err := findDockercfg(dir)
+	switch {
+	case errors.Is(err, errNoDockercfg) && !trust.isEmpty():
+		return secret{kind: registrySecret, file: dir, trust: trust}, nil
+	case errors.Is(err, errNoDockercfg):
+		return secret{}, noDockercfg(registrySecret, dir)
+	case err != nil:
+		return secret{}, err
+	}
+	s, err := readDockercfg(registrySecret, file)
+	s.trust = trust
+	return s, err
+}
+
+// readPullSecret reads the Secret mounted at dir, with which a service account pulls images.
+func readPullSecret(dir string) (secret, error) {
+	file, err := findDockercfg(dir)
+	if errors.Is(err, errNoDockercfg) {
+		return secret{}, noDockercfg(pullSecret, dir)
+	}
+	if err != nil {
+		return secret{}, err
+	}
+	return readDockercfg(pullSecret, file)
+}
+
+func noDockercfg(kind sourceKind, dir string) error {
+	return failure.WithHint(failure.New(failure.Unauthorized, "%s %s holds none of %s", kind, dir, strings.Join(secretFiles, ", ")),
+		"create it with `kubectl create secret docker-registry`")
+}
+
+// readDockercfg reads one file of credentials.
+func readDockercfg(kind sourceKind, file string) (secret, error) {
+	data, err := readBounded(kind, file)
+	if err != nil {
+		return secret{}, err
+	}
+	credentials, err := parseDockercfg(data)
+	if err != nil {
+		return secret{}, failure.WithHint(failure.New(failure.Unauthorized, "%s %s is malformed: %w", kind, file, err),
+			`expected a dockercfg: {"auths": {"HOST": {"auth": "base64 of user:password"}}}`)
+	}
+	return secret{kind: kind, file: file, credentials: credentials}, nil
+}
+
+// readBounded reads a file of a source.
+func readBounded(kind sourceKind, file string) ([]byte, error) {
 	f, err := os.Open(file)
 	if err != nil {
-		return secret{}, failure.New(failure.Unauthorized, "registry secret is unreadable: %w", err)
+		return nil, failure.New(failure.Unauthorized, "%s is unreadable: %w", kind, err)
 	}
 	defer f.Close()
 	data, err := io.ReadAll(io.LimitReader(f, maxSecret+1))
 	if err != nil {
-		return secret{}, failure.New(failure.Unauthorized, "registry secret %s is unreadable: %w", file, err)
+		return nil, failure.New(failure.Unauthorized, "%s %s is unreadable: %w", kind, file, err)
 	}
 	if len(data) > maxSecret {
-		return secret{}, failure.New(failure.Unauthorized, "registry secret %s is larger than %d bytes", file, maxSecret)
+		return nil, failure.New(failure.Unauthorized, "%s %s is larger than %d bytes", kind, file, maxSecret)
 	}
-	credentials, err := parseDockercfg(data)
-	if err != nil {
-		return secret{}, failure.WithHint(failure.New(failure.Unauthorized, "registry secret %s is malformed: %w", file, err),
-			`expected a dockercfg: {"auths": {"HOST": {"auth": "base64 of user:password"}}}`)
-	}
-	return secret{file: file, credentials: credentials}, nil
+	return data, nil
 }
 
-// findSecret names the file of the secret at dir.
-func findSecret(dir string) (string, error) {
+// errNoDockercfg says that a Secret has credentials of no form that is known.
+var errNoDockercfg = errors.New("no dockercfg")
+
+// findDockercfg names the file of the Secret mounted at dir that holds its credentials.
+func findDockercfg(dir string) (string, error) {
 	info, err := os.Stat(dir)
 	if err != nil {
 		return "", failure.New(failure.Unauthorized, "registry secret is unreadable: %w", err)
@@ -84,8 +143,7 @@ func findSecret(dir string) (string, error) {
 			return "", failure.New(failure.Unauthorized, "registry secret is unreadable: %w", err)
 		}
 	}
-	return "", failure.WithHint(failure.New(failure.Unauthorized, "registry secret %s holds none of %s", dir, strings.Join(secretFiles, ", ")),
-		"create it with `kubectl create secret docker-registry`")
+	return "", errNoDockercfg
 }
 
 // dockerAuth is an entry of a dockercfg as it is written.
@@ -118,6 +176,9 @@ func parseDockercfg(data []byte) ([]credential, error) {
 		c, err := parseEntry(key, raw)
 		if err != nil {
 			return nil, fmt.Errorf("entry %q: %w", printable(key), err)
+		}
+		if c.auth == (authn.AuthConfig{}) { // docker leaves such an entry where a helper has the credentials
+			continue
 		}
 		credentials = append(credentials, c)
 	}

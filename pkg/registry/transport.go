@@ -41,19 +41,55 @@ type network struct {
 	insecureHosts hostSet
 	// plainHosts are those that a URI with http:// names: TLS is not even tried with them.
 	plainHosts hostSet
+	dial       *dialer
 	secure     *http.Transport
 	insecure   *http.Transport
+	// single are the transports of hosts for which there are certificates of their own.
+	single map[string]*http.Transport
 }
 
 func newNetwork(insecure hostSet, roots *x509.CertPool, addresses map[string]string) *network {
 	dial := newDialer(addresses)
 	return &network{
-		insecureHosts: insecure,
-		secure:        newHTTPTransport(dial, &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}),
+		insecureHosts: insecure, dial: dial, single: map[string]*http.Transport{},
+		secure: newHTTPTransport(dial, &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}),
 		insecure: newHTTPTransport(dial, &tls.Config{
 			InsecureSkipVerify: true, //nolint:gosec // only for hosts that a person listed as insecure
 			MinVersion:         tls.VersionTLS12,
 		}),
+	}
+}
+
+// trustFor gives a host certificates of its own, besides roots, those of all hosts. No other host is shown the client's certificate, also
+// not one to which the registry sends its clients on.
+func (n *network) trustFor(host string, t trust, roots *x509.CertPool) {
+	config := &tls.Config{
+		RootCAs: roots, MinVersion: tls.VersionTLS12,
+		InsecureSkipVerify: n.insecureHosts.has(host), //nolint:gosec // only for hosts that a person listed as insecure
+	}
+	if len(t.authorities) > 0 {
+		if roots == nil {
+			roots = systemRoots()
+		}
+		config.RootCAs = roots.Clone()
+		config.RootCAs.AppendCertsFromPEM(t.authorities)
+	}
+	if t.certificate != nil {
+		// Shown to whoever asks, also if the server names authorities of which none has signed it: its answer then says what is wrong.
+		config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return t.certificate, nil }
+	}
+	n.single[host] = newHTTPTransport(n.dial, config)
+}
+
+// transport is the one for a host.
+func (n *network) transport(host string) *http.Transport {
+	switch single := n.single[canonicalHost(host)]; {
+	case single != nil:
+		return single
+	case n.insecureHosts.has(host):
+		return n.insecure
+	default:
+		return n.secure
 	}
 }
 
@@ -81,13 +117,13 @@ func (n *network) RoundTrip(req *http.Request) (*http.Response, error) {
 		closeBody(req)
 		return nil, fmt.Errorf("%s: %w", req.URL.Host, errAllowedPlain)
 	case n.insecureHosts.has(req.URL.Host):
-		resp, err := n.insecure.RoundTrip(req)
+		resp, err := n.transport(req.URL.Host).RoundTrip(req)
 		if err != nil && isNoTLS(err) {
 			err = fmt.Errorf("%s: %w", req.URL.Host, errAllowedPlain) // plain HTTP is tried next
 		}
 		return resp, err
 	case req.URL.Scheme == "https":
-		return n.secure.RoundTrip(req)
+		return n.transport(req.URL.Host).RoundTrip(req)
 	default:
 		closeBody(req)
 		return nil, fmt.Errorf("%s: %w", req.URL.Host, errPlainHTTP)
