@@ -30,6 +30,7 @@ var bound = map[string]string{
 	"storage-dir":         "$(workspaces.storage.path)",
 	"git-secret-dir":      "/etc/osbs/git-secret",
 	"registry-secret-dir": "/etc/osbs/registry-secret",
+	"pull-secret-dir":     "/etc/osbs/pull-secret",
 	"pulp-secret-dir":     "/etc/osbs/pulp-secret",
 }
 

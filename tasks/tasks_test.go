@@ -188,8 +188,8 @@ func TestMounts(t *testing.T) {
 // TestSecretsGoWhereTheyAreNeeded: the build has no git credentials, and nobody else has Pulp's.
 func TestSecretsGoWhereTheyAreNeeded(t *testing.T) {
 	want := map[string][]string{
-		"clone": {"git-secret"}, "detect-base": {"registry-secret"}, "prepare": {"git-secret"}, "build": {"registry-secret"},
-		"push": {"git-secret", "registry-secret"}, "sync": {"pulp-secret", "registry-secret"}, "import": {"registry-secret"},
+		"clone": {"git-secret"}, "detect-base": {"pull-secret", "registry-secret"}, "prepare": {"git-secret"}, "build": {"pull-secret", "registry-secret"},
+		"push": {"git-secret", "pull-secret", "registry-secret"}, "sync": {"pull-secret", "pulp-secret", "registry-secret"}, "import": {"pull-secret", "registry-secret"},
 	}
 	eachTask(t, func(t *testing.T, _ string, task *pipelinev1.Task) {
 		for _, s := range task.Spec.Steps {

@@ -69,7 +69,8 @@ func syncs(cfg *config.Config) bool {
 func configure(cfg *config.Config, c *Chain) error {
 	for _, l := range c.Links {
 		spec := l.Spec()
-		registrySecrets(cfg, spec)
+		furtherSecrets(registrySecret, cfg.RegistrySecret, spec)
+		furtherSecrets(pullSecret, cfg.PullSecret, spec)
 		certificates(cfg, spec)
 		if l.Stage == syncStage {
 			archive(cfg, spec)

@@ -18,10 +18,6 @@ type setting struct{ param, value string }
 
 // configured are the params for which the configuration has values, empty ones included.
 func configured(cfg *config.Config) []setting {
-	first := ""
-	if len(cfg.RegistrySecret) > 0 {
-		first = cfg.RegistrySecret[0]
-	}
 	jobs := ""
 	if cfg.Jobs > 0 {
 		jobs = strconv.Itoa(cfg.Jobs)
@@ -33,7 +29,8 @@ func configured(cfg *config.Config) []setting {
 		{"committer-name", cfg.CommitterName},
 		{"committer-email", cfg.CommitterEmail},
 		{"registry-uri", strings.Join(cfg.RegistryURI, ",")},
-		{"registry-secret", first},
+		{"registry-secret", first(cfg.RegistrySecret)},
+		{"pull-secret", first(cfg.PullSecret)},
 		{"registry-ca-file", caFile("registry-ca", cfg.RegistryCA)},
 		{"registry-insecure", strings.Join(cfg.RegistryInsecure, ",")},
 		{"source-registry-uri", cfg.SourceRegistryURI},
@@ -58,6 +55,14 @@ func configured(cfg *config.Config) []setting {
 		{"isolation", cfg.Isolation},
 		{"jobs", jobs},
 	}
+}
+
+// first is the Secret that a param names: the others have volumes of their own.
+func first(secrets []string) string {
+	if len(secrets) == 0 {
+		return ""
+	}
+	return secrets[0]
 }
 
 func firstOf(values ...string) string {
@@ -116,6 +121,7 @@ func settings(cfg *config.Config, l *Link) error {
 		for _, name := range slices.Sorted(maps.Keys(s.Env)) {
 			setEnv(step, name, s.Env[name])
 		}
+		proxies(cfg, l.Stage, step)
 		if s.Resources == nil || tree.Text(step, "name") != l.Stage {
 			continue
 		}

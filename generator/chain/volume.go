@@ -21,29 +21,31 @@ const (
 	// storageWorkspace is where the build stage keeps layers between builds.
 	storageWorkspace = "storage"
 	registrySecret   = "registry-secret"
+	pullSecret       = "pull-secret"
 )
 
-// registrySecrets mounts the Secrets after the first beside it: a Secret has the place of its registry in registry_uri.
-func registrySecrets(cfg *config.Config, spec *yaml.Node) {
-	if tree.Named(tree.Items(spec, "volumes"), registrySecret) == nil {
+// furtherSecrets mounts the Secrets of a list after the first beside it, which has the volume: a registry secret has the place of its
+// registry in registry_uri.
+func furtherSecrets(volume string, secrets []string, spec *yaml.Node) {
+	if tree.Named(tree.Items(spec, "volumes"), volume) == nil {
 		return
 	}
-	dirs := []string{mounted + registrySecret}
-	for i := 1; i < len(cfg.RegistrySecret); i++ {
-		name := fmt.Sprintf("%s-%d", registrySecret, i+1)
+	dirs := []string{mounted + volume}
+	for i := 1; i < len(secrets); i++ {
+		name := fmt.Sprintf("%s-%d", volume, i+1)
 		dirs = append(dirs, mounted+name)
-		secret := tree.Map("secretName", cfg.RegistrySecret[i], "optional", true)
+		secret := tree.Map("secretName", secrets[i], "optional", true)
 		addVolume(spec, tree.Map("name", name, "secret", secret))
 		for _, step := range tree.Items(spec, "steps") {
-			if tree.Named(tree.Items(step, "volumeMounts"), registrySecret) != nil {
+			if tree.Named(tree.Items(step, "volumeMounts"), volume) != nil {
 				mount(step, name, mounted+name, true)
 			}
 		}
 	}
 	for _, step := range tree.Items(spec, "steps") {
 		for _, arg := range tree.Items(step, "args") {
-			if arg.Value == "-registry-secret-dir="+dirs[0] {
-				arg.Value = "-registry-secret-dir=" + strings.Join(dirs, ",")
+			if flag := "-" + volume + "-dir="; arg.Value == flag+dirs[0] {
+				arg.Value = flag + strings.Join(dirs, ",")
 			}
 		}
 	}

@@ -44,6 +44,9 @@ type Config struct {
 	// RegistrySecret are Secrets with a dockercfg, paired with the registries by position. Each serves all hosts that it names, so one
 	// is enough, and further ones may be for the registries that bases come from. They need not exist.
 	RegistrySecret List `json:"registry_secret,omitempty"`
+	// PullSecret are the Secrets that the service accounts pull images with, for the hosts that no Secret of RegistrySecret names. They
+	// need not exist. Without the key, a Secret osbs-pull is taken if it exists.
+	PullSecret List `json:"pull_secret,omitempty"`
 	// RegistryCA has certificates of registries to trust besides the system's.
 	RegistryCA *Source `json:"registry_ca,omitempty"`
 	// RegistryInsecure are the hosts that may have plain HTTP, or a certificate that nobody trusts.
@@ -52,6 +55,9 @@ type Config struct {
 	SourceRegistryURI string `json:"source_registry_uri,omitempty"`
 	// HomeRegistry are further registries whose images have the same ImageStreams as those of RegistryURI.
 	HomeRegistry List `json:"home_registry,omitempty"`
+
+	// Proxy is how the stages reach what is outside the cluster.
+	Proxy Proxy `json:"proxy,omitzero"`
 
 	// PulpRegistryName is host[:port] of the registry that Pulp serves, if it is not the one that Pulp names.
 	PulpRegistryName string `json:"pulp_registry_name,omitempty"`
@@ -171,6 +177,18 @@ const CertificatesKey = "ca.crt"
 
 // DataKey is the key whose value is the certificates.
 func (s Source) DataKey() string { return cmp.Or(s.Key, CertificatesKey) }
+
+// Proxy is how the stages reach what is outside the cluster. It sets the usual environment variables of the stages that reach out, where
+// stages.STAGE.env does not.
+type Proxy struct {
+	// HTTP is the proxy for http:// URLs. It holds no credentials.
+	HTTP string `json:"http,omitempty"`
+	// HTTPS is the proxy for https:// URLs, spoken to with CONNECT. It holds no credentials.
+	HTTPS string `json:"https,omitempty"`
+	// NoProxy are hosts, domains such as .example.com, addresses and networks that are reached directly, besides those of the cluster:
+	// the API server, .svc and .cluster.local.
+	NoProxy List `json:"no_proxy,omitempty"`
+}
 
 // Volume is an existing volume: a claim, or an NFS share.
 type Volume struct {

@@ -70,6 +70,7 @@ func TestLoadEverything(t *testing.T) {
 		CommitterName: "Image builder", CommitterEmail: "images@example.com",
 		RegistryURI:    List{"https://registry.example.com/v2", "http://second.example.com:5000"},
 		RegistrySecret: List{"registry", "second", "sources"}, RegistryCA: &Source{Secret: "registry-ca", Key: "bundle.pem"},
+		PullSecret: List{"pull"}, Proxy: Proxy{HTTP: "http://proxy.example.com:3128", HTTPS: "http://proxy.example.com:3128", NoProxy: List{".example.com", "10.0.0.0/8"}},
 		RegistryInsecure: List{"second.example.com:5000"}, SourceRegistryURI: "sources.example.com", HomeRegistry: List{"old.example.com"},
 		PulpRegistryName: "pulp-registry.example.com", PulpSyncRegistryName: "pulp-sync.example.com", PulpURL: "https://pulp.example.com",
 		PulpSecret: "pulp", PulpCA: &Source{ConfigMap: "site-ca", Key: "pulp.crt"}, PulpRepositoryPrefix: "site-", PulpTimeout: "1h",

@@ -426,31 +426,46 @@ func nodeSelector(text string) (map[string]string, error) {
 	return selector, nil
 }
 
-// proxies carries proxies into the environment of the stages that speak to others than the cluster.
+// proxies carries proxies over. What is no proxy by the rules of the configuration is told.
 func (c *converter) proxies() {
-	variables := map[string][]string{"proxy": {"HTTP_PROXY", "HTTPS_PROXY"}, "http_proxy": {"HTTP_PROXY"}, "https_proxy": {"HTTPS_PROXY"}, "no_proxy": {"NO_PROXY"}}
-	for _, name := range []string{"proxy", "http_proxy", "https_proxy", "no_proxy"} { // a later one goes before
+	p := &c.config.Proxy
+	targets := map[string][]*string{"proxy": {&p.HTTP, &p.HTTPS}, "http_proxy": {&p.HTTP}, "https_proxy": {&p.HTTPS}}
+	for _, name := range []string{"proxy", "http_proxy", "https_proxy"} { // a later one goes before
 		s, ok := c.old[name]
 		if !ok {
 			continue
 		}
-		if strings.Contains(s.Value, "@") {
-			c.note(c.where(s), "is not carried over, because it holds credentials: give %s to the stages from a Secret, with an overlay", strings.Join(variables[name], " and "))
+		value := s.Value
+		if !strings.Contains(value, "://") {
+			value = "http://" + value
+		}
+		switch {
+		case strings.Contains(value, "@"):
+			c.note(c.where(s), "is not carried over, because it holds credentials: give HTTP_PROXY and HTTPS_PROXY to the stages from a Secret, with an overlay")
+		case proxyURL.text(value) != nil:
+			c.note(c.where(s), "is not carried over: it is no proxy; set proxy")
+		default:
+			for _, target := range targets[name] {
+				*target = value
+			}
+			c.from("proxy", s)
+		}
+	}
+	s, ok := c.old["no_proxy"]
+	if !ok {
+		return
+	}
+	if p.HTTP+p.HTTPS == "" {
+		c.note(c.where(s), "is not carried over, because there is no proxy")
+		return
+	}
+	rule := rulesByKind["proxy.no_proxy[]"]
+	for host := range strings.FieldsFuncSeq(s.Value, func(r rune) bool { return r == ',' || r == ' ' }) {
+		if rule.text(host) != nil {
+			c.note(c.where(s), "%.60q is not carried over: it is no host", legible(host))
 			continue
 		}
-		for _, stage := range []string{"clone", "detect-base", "prepare", buildStage, "push", syncStage} {
-			if !c.config.Configured(stage) {
-				continue
-			}
-			settings := c.stage(stage)
-			if settings.Env == nil {
-				settings.Env = map[string]string{}
-			}
-			for _, variable := range variables[name] {
-				settings.Env[variable] = s.Value
-			}
-			c.config.Stages[stage] = settings
-		}
-		c.from("stages", s)
+		p.NoProxy = append(p.NoProxy, host)
 	}
+	c.from("proxy", s)
 }

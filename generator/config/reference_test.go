@@ -19,6 +19,7 @@ var sections = []struct{ title, key, text string }{
 	{"Volumes", "archive_volume", "`archive_volume` and `storage` are an existing claim, or an NFS share."},
 	{"NFS shares", "archive_volume.nfs", "`nfs` of a volume."},
 	{"build_secret", "build_secret", "Each element has all of these keys."},
+	{"proxy", "proxy", "See [registries.md](registries.md#proxies)."},
 	{"workspace", "workspace", ""},
 	{"stages", "stages", "`stages.STAGE`, where STAGE is clone, detect-base, lock, prepare, build, push, sync or import. Stages that share a pod must agree on what is about the pod."},
 	{"resources", "stages.resources", "`resources` of a stage and of `autorebuild`."},

@@ -78,6 +78,8 @@ var (
 		accepted: "accepted is a label's key: letters, digits, -, _ and ., with an optional DNS name and / before them"}
 	labelValue = rule{pattern: `^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$`, longest: validation.LabelValueMaxLength, empty: true,
 		accepted: "accepted are at most 63 letters, digits, -, _ and ., a letter or digit at both ends"}
+	proxyURL = rule{pattern: `^https?://[^\s/@]+/?$`, longest: 1024, check: checkProxy, accepted: "accepted is http://HOST:PORT or https://HOST:PORT",
+		examples: []any{"http://proxy.example.com:3128"}}
 	plainLine = rule{pattern: `^[^\x00-\x1f\x7f]+$`, longest: 1024, accepted: "accepted is one line of text"}
 )
 
@@ -104,6 +106,7 @@ var rulesByKind = map[string]rule{
 	"registry_uri":        {examples: registryURI.examples},
 	"registry_uri[]":      registryURI,
 	"registry_secret[]":   secretName,
+	"pull_secret[]":       secretName,
 	"registry_insecure[]": registryURI,
 	"source_registry_uri": registryURI,
 	"home_registry[]":     registryURI,
@@ -136,6 +139,11 @@ var rulesByKind = map[string]rule{
 	"build_security": {enum: []string{UserNamespace, Capabilities}},
 	"timeout":        duration,
 	"stages":         {keys: &rule{enum: tasks.Stages()}},
+
+	"proxy.http":  proxyURL,
+	"proxy.https": proxyURL,
+	"proxy.no_proxy[]": {pattern: `^[^\s,"'$@]+$`, longest: 253, accepted: "accepted is a host, .domain, an address or a network such as 10.0.0.0/8, with :PORT or without",
+		examples: []any{".example.com", "10.0.0.0/8"}},
 
 	"source.config_map": secretName,
 	"source.secret":     secretName,
@@ -311,6 +319,19 @@ func checkURL(text string) error {
 	}
 	u, err := url.Parse(text)
 	if err != nil || u.Hostname() == "" || u.RawQuery != "" || u.Fragment != "" {
+		return fmt.Errorf("%.60q is not accepted", text)
+	}
+	return nil
+}
+
+// checkProxy does not repeat a URL that holds credentials: the environment of a step is there for everybody who may read pods.
+func checkProxy(text string) error {
+	if strings.Contains(text, "@") {
+		return failure.WithHint(errors.New("the URL holds credentials, which whoever may read pods would see"),
+			"let the proxy know the cluster by its addresses, or give the variables to the stages from a Secret, with an overlay")
+	}
+	u, err := url.Parse(text)
+	if err != nil || u.Hostname() == "" {
 		return fmt.Errorf("%.60q is not accepted", text)
 	}
 	return nil

@@ -31,8 +31,14 @@ func Secrets(cfg *config.Config) []Secret {
 	}}
 	for _, name := range cfg.RegistrySecret {
 		out = append(out, Secret{
+			Name: name, Types: []string{"kubernetes.io/dockerconfigjson", "kubernetes.io/dockercfg", "kubernetes.io/tls"},
+			Keys: ".dockerconfigjson or .dockercfg, and perhaps tls.crt and tls.key, and ca.crt", For: "the stages that speak to registries", Optional: true,
+		})
+	}
+	for _, name := range cfg.PullSecret {
+		out = append(out, Secret{
 			Name: name, Types: []string{"kubernetes.io/dockerconfigjson", "kubernetes.io/dockercfg"}, Keys: ".dockerconfigjson or .dockercfg",
-			For: "the stages that speak to registries", Optional: true,
+			For: "the stages that speak to registries, where they have no other credentials", Optional: true,
 		})
 	}
 	if cfg.PulpURL != "" {

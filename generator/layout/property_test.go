@@ -26,7 +26,7 @@ import (
 
 const (
 	seeds     = 60
-	maxSize   = 60_000
+	maxSize   = 64_000
 	tokenPath = "/var/run/secrets/kubernetes.io/serviceaccount"
 )
 
