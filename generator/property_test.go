@@ -24,6 +24,7 @@ func options() []option {
 	return []option{
 		{"namespace": "images"},
 		{"registry_uri": "https://registry.example.com"},
+		{"proxy": map[string]any{"http": "http://proxy.example.com:3128", "https": "http://proxy.example.com:3128", "no_proxy": ".example.com"}, "pull_secret": "x, y"},
 		{"registry_uri": []string{"https://a.example.com", "b.example.com:5000"}, "registry_secret": []string{"a", "b"}},
 		{"registry_insecure": []string{"b.example.com:5000"}},
 		{"registry_ca": map[string]any{"config_map": "site-ca"}},

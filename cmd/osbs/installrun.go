@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -76,9 +78,10 @@ func (i *installer) afterNamespace(ctx context.Context) error {
 // look has the cluster looked at, and shows what was found.
 func (i *installer) look(ctx context.Context) (preflight.Report, error) {
 	secrets, certificates := expected(i.config, i.site.Namespace)
+	accounts, pull := accountsOf(i.config)
 	report, err := preflight.Run(ctx, preflight.Options{
 		Kubernetes: i.site.Kubernetes, Target: i.site.Target, Objects: i.namespace, Kinds: install.Kinds(),
-		Secrets: secrets, Certificates: certificates, Force: i.options.Force, Log: i.site.Log,
+		Secrets: secrets, Certificates: certificates, Accounts: accounts, PullSecrets: pull, Force: i.options.Force, Log: i.site.Log,
 	})
 	i.document.Preflight = report.Findings
 	if i.json {
@@ -96,6 +99,20 @@ func (i *installer) look(ctx context.Context) (preflight.Report, error) {
 		}
 	}
 	return report, err
+}
+
+// accountsOf are the service accounts that a configuration has pods of, and the pull secrets that it names.
+func accountsOf(cfg *config.Config) (accounts, pullSecrets []string) {
+	if cfg == nil {
+		return nil, nil
+	}
+	accounts = []string{cfg.Name, cfg.Name + "-build"}
+	for _, stage := range slices.Sorted(maps.Keys(cfg.Stages)) {
+		if account := cfg.Stages[stage].ServiceAccount; account != "" && !slices.Contains(accounts, account) {
+			accounts = append(accounts, account)
+		}
+	}
+	return accounts, cfg.PullSecret
 }
 
 // expected are the Secrets and certificates that a configuration names. Of objects that were rendered before nobody knows.

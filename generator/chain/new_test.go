@@ -144,6 +144,50 @@ func TestSecretsAreMountedWhereUsed(t *testing.T) {
 	}
 }
 
+// TestProxies: the stages that reach out have the proxies that they do not have already, and never for what is inside the cluster.
+func TestProxies(t *testing.T) {
+	c := load(t, `
+mirror_registry_uri: mirror.example.com
+proxy: {https: "http://proxy.example.com:3128", no_proxy: [.example.com]}
+stages: {push: {env: {https_proxy: "http://other.example.com:1"}}, sync: {env: {NO_PROXY: x}}}
+`)
+	const noProxy = ".example.com,kubernetes.default.svc,.svc,.cluster.local,$(KUBERNETES_SERVICE_HOST)"
+	for _, l := range c.Links {
+		env := map[string]string{}
+		for _, e := range tree.Items(tree.Named(tree.Items(l.Spec(), "steps"), l.Stage), "env") {
+			if name := tree.Text(e, "name"); strings.HasSuffix(strings.ToUpper(name), "_PROXY") {
+				env[name] = tree.Text(e, "value")
+			}
+		}
+		want := map[string]string{"HTTPS_PROXY": "http://proxy.example.com:3128", "NO_PROXY": noProxy}
+		switch l.Stage {
+		case "lock":
+			want = map[string]string{}
+		case "push":
+			want = map[string]string{"https_proxy": "http://other.example.com:1", "NO_PROXY": noProxy}
+		case "sync":
+			want["NO_PROXY"] = "x"
+		}
+		if diff := cmp.Diff(want, env); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", l.Stage, diff)
+		}
+	}
+}
+
+func TestPullSecrets(t *testing.T) {
+	c := load(t, "pull_secret: [one, two]")
+	push := c.Link("push")
+	if got := tree.Text(push.Param("pull-secret"), "default"); got != "one" {
+		t.Errorf("the param is %q", got)
+	}
+	if got := tree.Text(tree.Named(tree.Items(push.Spec(), "volumes"), "pull-secret-2"), "secret", "secretName"); got != "two" {
+		t.Errorf("the second volume is of %q", got)
+	}
+	if args := step(t, c, "push", "push", "args"); !strings.Contains(args, `"-pull-secret-dir=/etc/osbs/pull-secret,/etc/osbs/pull-secret-2"`) {
+		t.Errorf("arguments %s", args)
+	}
+}
+
 func TestConditionsAndResults(t *testing.T) {
 	c := load(t, "pulp_url: https://pulp.example.com")
 	for _, l := range c.Links {

@@ -70,6 +70,8 @@ type Options struct {
 	Kinds        []schema.GroupVersionKind
 	Secrets      []Secret
 	Certificates []Certificates
+	// Accounts are the service accounts of the pods, PullSecrets the Secrets of theirs that the configuration names.
+	Accounts, PullSecrets []string
 	// Force is that of the installation.
 	Force bool
 	Log   *slog.Logger
@@ -98,7 +100,7 @@ type check struct {
 func Run(ctx context.Context, o Options) (Report, error) {
 	c := &check{Options: o, namespace: o.Target.Namespace, refused: map[schema.GroupVersionKind]bool{}}
 	for _, look := range []func(context.Context){
-		c.namespaceExists, c.apis, c.versions, c.rights, c.secrets, c.certificates, c.storage, c.pods, c.objects,
+		c.namespaceExists, c.apis, c.versions, c.rights, c.secrets, c.pullSecrets, c.certificates, c.storage, c.pods, c.objects,
 	} {
 		look(ctx)
 		if ctx.Err() != nil {

@@ -193,6 +193,45 @@ func TestSecrets(t *testing.T) {
 	}
 }
 
+func TestPullSecrets(t *testing.T) {
+	account := func(name string, pull ...string) *corev1.ServiceAccount {
+		a := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: name}}
+		for _, s := range pull {
+			a.ImagePullSecrets = append(a.ImagePullSecrets, corev1.LocalObjectReference{Name: s})
+		}
+		return a
+	}
+	openshift := account("osbs")
+	openshift.Secrets = []corev1.ObjectReference{{Name: "osbs-token-x1"}, {Name: "osbs-dockercfg-y2"}}
+	for name, test := range map[string]struct {
+		accounts []*corev1.ServiceAccount
+		named    []string
+		want     string
+	}{
+		"none there":    {nil, nil, ""},
+		"none":          {[]*corev1.ServiceAccount{account("osbs")}, nil, ""},
+		"two accounts":  {[]*corev1.ServiceAccount{account("osbs", "a"), account("osbs-build", "a", "b")}, nil, "pull_secret: [a, b]"},
+		"OpenShift's":   {[]*corev1.ServiceAccount{openshift}, nil, "pull_secret: [osbs-dockercfg-y2]"},
+		"configured":    {[]*corev1.ServiceAccount{account("osbs", "a")}, []string{"b"}, ""},
+		"a registry's":  {[]*corev1.ServiceAccount{account("osbs", "registry")}, nil, ""},
+		"of no concern": {[]*corev1.ServiceAccount{account("default", "a")}, nil, ""},
+	} {
+		o, kube := world(t)
+		o.Accounts, o.PullSecrets = []string{"osbs", "osbs-build"}, test.named
+		o.Secrets = []Secret{{Name: "registry", Optional: true}}
+		for _, a := range test.accounts {
+			_ = kube.CoreV1().ServiceAccounts("builds").Delete(t.Context(), a.Name, metav1.DeleteOptions{})
+			if _, err := kube.CoreV1().ServiceAccounts("builds").Create(t.Context(), a, metav1.CreateOptions{}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		f, found := look(t, o)["pull secrets"]
+		if found != (test.want != "") || !strings.Contains(f.Do, test.want) || found && f.Level != Warning {
+			t.Errorf("%s: %+v", name, f)
+		}
+	}
+}
+
 func TestErr(t *testing.T) {
 	if err := Err([]Finding{{Level: OK}, {Level: Warning}}); err != nil {
 		t.Error(err)
