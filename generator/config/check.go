@@ -13,7 +13,7 @@ func (c *Config) check(f *faults) {
 	w.value(reflect.ValueOf(c).Elem(), place{})
 	w.needs(c)
 	for _, rule := range []func(*Config, *faults){
-		checkPresent, checkSources, checkRegistries, checkBuild, checkTimes, checkPlatforms, checkPartition, checkStages, checkPods, checkAutorebuild, checkAnnotations,
+		checkPresent, checkSources, checkRegistries, checkReach, checkBuild, checkTimes, checkPlatforms, checkPartition, checkStages, checkPods, checkAutorebuild, checkAnnotations,
 	} {
 		rule(c, f)
 	}

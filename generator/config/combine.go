@@ -37,6 +37,14 @@ func checkRegistries(c *Config, f *faults) {
 			f.add(place{key: "registry_secret"}.element(i).key, fmt.Sprintf("%.60q is there twice", secret), "a Secret serves all hosts that it names")
 		}
 	}
+	if s, r := len(c.RegistrySecret), len(c.RegistryURI); s > 1 && s < r {
+		f.add("registry_secret", fmt.Sprintf("has %d Secrets for %d registries, and they are paired by position", s, r),
+			"accepted is one for all, or one for each, and further ones for other hosts", "registry_uri")
+	}
+}
+
+// checkReach finds pull secrets that are named twice, and exceptions to a proxy that is not there.
+func checkReach(c *Config, f *faults) {
 	for i, secret := range c.PullSecret {
 		if slices.Contains(c.PullSecret[:i], secret) {
 			f.add(place{key: "pull_secret"}.element(i).key, fmt.Sprintf("%.60q is there twice", secret), "")
@@ -44,10 +52,6 @@ func checkRegistries(c *Config, f *faults) {
 	}
 	if len(c.Proxy.NoProxy) > 0 && c.Proxy.HTTP+c.Proxy.HTTPS == "" {
 		f.add("proxy.no_proxy", "makes no sense without a proxy", "set proxy.http or proxy.https, or leave this key out", "proxy")
-	}
-	if s, r := len(c.RegistrySecret), len(c.RegistryURI); s > 1 && s < r {
-		f.add("registry_secret", fmt.Sprintf("has %d Secrets for %d registries, and they are paired by position", s, r),
-			"accepted is one for all, or one for each, and further ones for other hosts", "registry_uri")
 	}
 }
 

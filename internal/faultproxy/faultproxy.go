@@ -50,6 +50,7 @@ type Proxy struct {
 	mu       sync.Mutex
 	rules    []*Rule
 	requests []string
+	received int64
 }
 
 // Start runs a proxy before target, an http or https URL, until the test ends. The target's certificate is not verified.
@@ -95,11 +96,11 @@ func (p *Proxy) Add(r Rule) {
 	p.rules = append(p.rules, &r)
 }
 
-// Clear forgets all rules and requests.
+// Clear forgets all rules, requests and bytes.
 func (p *Proxy) Clear() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.rules, p.requests = nil, nil
+	p.rules, p.requests, p.received = nil, nil, 0
 }
 
 // Requests are the requests so far, as "METHOD /path"; those that met a fault end in "!".
@@ -107,6 +108,27 @@ func (p *Proxy) Requests() []string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return append([]string(nil), p.requests...)
+}
+
+// Received is how many bytes of requests' bodies have come so far.
+func (p *Proxy) Received() int64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.received
+}
+
+// countedBody counts what is read of a request's body.
+type countedBody struct {
+	io.ReadCloser
+	p *Proxy
+}
+
+func (c countedBody) Read(b []byte) (int, error) {
+	n, err := c.ReadCloser.Read(b)
+	c.p.mu.Lock()
+	defer c.p.mu.Unlock()
+	c.p.received += int64(n)
+	return n, err
 }
 
 // Count is how many requests so far match the regular expression, in the form of Requests.
@@ -122,6 +144,10 @@ func (p *Proxy) Count(pattern string) int {
 }
 
 func (p *Proxy) handle(w http.ResponseWriter, req *http.Request, next http.Handler) {
+	if req.Body != nil && req.Body != http.NoBody {
+		req = req.WithContext(req.Context()) // a server looks at the body of its own request when it decides what to do with the rest of it
+		req.Body = countedBody{req.Body, p}
+	}
 	if fault := p.choose(req); fault != nil {
 		fault(w, req, next)
 		return
@@ -190,6 +216,30 @@ func ResetRequest(bytes int64) Fault {
 		_, _ = io.CopyN(io.Discard, req.Body, bytes)
 		reset(w)
 	}
+}
+
+// CutRequest passes so many bytes of the request's body on to the server, then breaks both connections, as a network does.
+func CutRequest(bytes int64) Fault {
+	return func(w http.ResponseWriter, req *http.Request, next http.Handler) {
+		req.Body = &cutBody{ReadCloser: req.Body, left: bytes}
+		next.ServeHTTP(httptest.NewRecorder(), req)
+		reset(w)
+	}
+}
+
+// cutBody fails after some bytes.
+type cutBody struct {
+	io.ReadCloser
+	left int64
+}
+
+func (c *cutBody) Read(p []byte) (int, error) {
+	if c.left <= 0 {
+		return 0, io.ErrUnexpectedEOF
+	}
+	n, err := c.ReadCloser.Read(p[:min(int64(len(p)), c.left)])
+	c.left -= int64(n)
+	return n, err
 }
 
 // ResetAfter lets the server do what is asked, and resets the connection instead of passing its answer on.

@@ -12,7 +12,7 @@ import (
 // pullSecrets looks for the Secrets that the service accounts pull images with. The stages have no token of the API with which they could
 // ask for them, so a site has to name them. Accounts that do not exist yet, or that may not be looked at, are nothing to tell about.
 func (c *check) pullSecrets(ctx context.Context) {
-	if len(c.Options.PullSecrets) > 0 {
+	if len(c.PullSecrets) > 0 {
 		return
 	}
 	var names, of []string

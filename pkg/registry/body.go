@@ -222,7 +222,7 @@ func (b *resumingBody) resume(cause error) error {
 // accept checks that resp is the rest of the same content, and skips what is known already.
 func (b *resumingBody) accept(resp *http.Response) error {
 	if isTemporaryStatus(resp.StatusCode) {
-		return retry.After(fmt.Errorf("status %s", resp.Status), retryAfter(resp.Header, time.Now()))
+		return retry.After(fmt.Errorf("status %s", resp.Status), RetryAfter(resp.Header, time.Now()))
 	}
 	for _, key := range []string{"Etag", "Docker-Content-Digest"} {
 		if was, is := b.first.Get(key), resp.Header.Get(key); was != "" && is != "" && was != is {

@@ -51,7 +51,7 @@ func (t *retryTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 			return nil
 		}
 		keepBody(resp)
-		return retry.After(fmt.Errorf("status %s", resp.Status), retryAfter(resp.Header, time.Now()))
+		return retry.After(fmt.Errorf("status %s", resp.Status), RetryAfter(resp.Header, time.Now()))
 	})
 	if req.Body != nil {
 		_ = req.Body.Close() // a RoundTripper must; what was sent were copies
@@ -122,8 +122,8 @@ func keepBody(resp *http.Response) {
 	resp.Body = io.NopCloser(bytes.NewReader(data))
 }
 
-// retryAfter reads Retry-After, in seconds or as a date; 0 if it is absent, malformed or in the past.
-func retryAfter(h http.Header, now time.Time) time.Duration {
+// RetryAfter reads how long a server asks to be left alone, in seconds or as a date; 0 if it is absent, malformed or in the past.
+func RetryAfter(h http.Header, now time.Time) time.Duration {
 	value := h.Get("Retry-After")
 	if value == "" {
 		return 0

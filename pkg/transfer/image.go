@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net/url"
 	"slices"
 	"sync/atomic"
 
@@ -21,7 +20,8 @@ import (
 type Source interface {
 	// Manifest returns the manifest or index with the digest, verified.
 	Manifest(ctx context.Context, digest string) (Manifest, error)
-	// Content opens a blob; local says that it is read from this machine.
+	// Content opens a blob; local says that it is read from this machine. Content that can begin at an offset is an io.Seeker, for
+	// io.SeekStart before the first Read.
 	Content(ctx context.Context, d v1.Descriptor) (content io.ReadCloser, local bool, err error)
 	// Home is the repository that has the blob, if there is one: it can be mounted from there inside one registry.
 	Home(d v1.Descriptor) (name.Repository, bool)
@@ -32,7 +32,11 @@ var _ Source = (*Repository)(nil)
 // Content implements Source.
 func (r *Repository) Content(ctx context.Context, d v1.Descriptor) (io.ReadCloser, bool, error) {
 	content, err := r.Blob(ctx, d)
-	return content, false, err
+	if err != nil {
+		return nil, false, err
+	}
+	from := func(offset int64) (io.ReadCloser, error) { return r.blobFrom(ctx, d, offset) }
+	return &remoteContent{ReadCloser: content, from: from}, false, nil
 }
 
 // Home implements Source: the repository itself.
@@ -207,7 +211,7 @@ func (r *Repository) start(d v1.Descriptor) progress.Task {
 func (r *Repository) move(ctx context.Context, src Source, d v1.Descriptor, count *counters) (err error) {
 	task, note := r.start(d), ""
 	defer func() { task.Done(note, err) }()
-	location, mounted, err := r.mount(ctx, src, d)
+	at, mounted, err := r.mount(ctx, src, d)
 	if err != nil {
 		return err
 	}
@@ -217,7 +221,7 @@ func (r *Repository) move(ctx context.Context, src Source, d v1.Descriptor, coun
 		return nil
 	}
 	isLocal := false
-	err = r.upload(ctx, d, location, func(ctx context.Context) (io.ReadCloser, error) {
+	err = r.upload(ctx, d, at, func(ctx context.Context) (io.ReadCloser, error) {
 		content, local, err := src.Content(ctx, d)
 		isLocal = local
 		return content, err
@@ -232,13 +236,13 @@ func (r *Repository) move(ctx context.Context, src Source, d v1.Descriptor, coun
 	return err
 }
 
-// mount tries to take the blob from another repository of the same registry. If that is not possible, the location may be that of
-// an upload, which the registry opens instead.
-func (r *Repository) mount(ctx context.Context, src Source, d v1.Descriptor) (location *url.URL, mounted bool, err error) {
+// mount tries to take the blob from another repository of the same registry. If that is not possible, an upload may be open, which the
+// registry opens instead.
+func (r *Repository) mount(ctx context.Context, src Source, d v1.Descriptor) (at opened, mounted bool, err error) {
 	home, ok := src.Home(d)
 	if !ok || home.RegistryStr() != r.name.RegistryStr() || home.RepositoryStr() == r.name.RepositoryStr() {
-		return nil, false, nil
+		return opened{}, false, nil
 	}
-	location, err = r.begin(ctx, d.Digest, &home)
-	return location, err == nil && location == nil, err
+	at, err = r.begin(ctx, d.Digest, &home)
+	return at, err == nil && at.location == nil, err
 }

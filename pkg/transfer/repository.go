@@ -17,6 +17,7 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
+	"sync/atomic"
 
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
@@ -43,6 +44,10 @@ type Repository struct {
 	name   name.Repository
 	env    step.Env
 	client *http.Client
+	// wholeLimit and partSize are defaultWholeLimit and defaultPartSize, but in tests.
+	wholeLimit, partSize int64
+	// onlyWhole says that the registry takes no parts of a blob.
+	onlyWhole atomic.Bool
 }
 
 // Open authenticates for the repository. Blobs of the repositories in mountFrom can be mounted if they are in the same registry and
@@ -67,7 +72,7 @@ func Open(ctx context.Context, c *registry.Client, env step.Env, repo name.Repos
 	if err != nil {
 		return nil, registry.Classify(err, repo.String())
 	}
-	return &Repository{name: repo, env: env.WithDefaults(), client: &http.Client{Transport: rt}}, nil
+	return &Repository{name: repo, env: env.WithDefaults(), client: &http.Client{Transport: rt}, wholeLimit: defaultWholeLimit, partSize: defaultPartSize}, nil
 }
 
 // Name is the repository's name, registry included.
