@@ -109,7 +109,14 @@ func isFull(err error) bool {
 func classifyConnection(err error, ref string) error {
 	host := hostOf(err, ref)
 	var dns *net.DNSError
+	var proxy *proxyError
 	switch {
+	case errors.As(err, &proxy):
+		return failure.WithHint(failure.New(failure.Unavailable, "%s: registry %s cannot be reached: %w", ref, host, err),
+			"if the registry is to be reached without the proxy, name its host in no_proxy (the environment variable NO_PROXY)")
+	case isProxyGone(err):
+		return failure.WithHint(failure.New(failure.Unavailable, "%s: registry %s cannot be reached: %w", ref, host, err),
+			"the proxy of the environment variable HTTPS_PROXY or HTTP_PROXY does not answer")
 	case isRefusedClient(err):
 		return clientRefused(err, ref, host)
 	case isOutdated(err):
@@ -156,6 +163,12 @@ func outdated(err error, ref, host string) error {
 	}
 	return failure.WithHint(failure.New(failure.Untrusted, "%s: the certificate of registry %s expired at %s: %w", ref, host, invalid.Cert.NotAfter.UTC().Format(time.RFC3339), err),
 		"whoever runs the registry must renew its certificate")
+}
+
+// isProxyGone recognises a connection that broke before there was one to the registry.
+func isProxyGone(err error) bool {
+	var network *net.OpError
+	return errors.As(err, &network) && network.Op == "proxyconnect"
 }
 
 // plainRefused is for servers that want an unencrypted connection.

@@ -153,6 +153,10 @@ func isTemporaryError(err error) bool {
 	case errors.Is(err, context.Canceled), errors.Is(err, errPlainHTTP), isCertificateError(err):
 		return false
 	}
+	var proxy *proxyError
+	if errors.As(err, &proxy) {
+		return isTemporaryStatus(proxy.code)
+	}
 	var dns *net.DNSError
 	if errors.As(err, &dns) {
 		return dns.IsTemporary || dns.IsTimeout

@@ -97,6 +97,7 @@ func (n *network) transport(host string) *http.Transport {
 func newHTTPTransport(dial *dialer, config *tls.Config) *http.Transport {
 	return &http.Transport{
 		Proxy:                  dial.proxy,
+		OnProxyConnectResponse: proxyAnswer,
 		DialContext:            dial.dial,
 		TLSClientConfig:        config,
 		TLSHandshakeTimeout:    tlsTimeout,
@@ -109,6 +110,23 @@ func newHTTPTransport(dial *dialer, config *tls.Config) *http.Transport {
 		WriteBufferSize:        64 << 10,
 		ReadBufferSize:         64 << 10,
 	}
+}
+
+// proxyError is what a proxy answered that does not connect its client to a registry.
+type proxyError struct {
+	// host is the proxy's, status what it answered.
+	host, status string
+	code         int
+}
+
+func (e *proxyError) Error() string { return fmt.Sprintf("proxy %s answered %s", e.host, e.status) }
+
+// proxyAnswer makes an error of what a proxy answers to CONNECT, which net/http does not tell from an answer of the registry.
+func proxyAnswer(_ context.Context, proxy *url.URL, _ *http.Request, resp *http.Response) error {
+	if resp.StatusCode == http.StatusOK {
+		return nil
+	}
+	return &proxyError{host: proxy.Host, status: resp.Status, code: resp.StatusCode}
 }
 
 func (n *network) RoundTrip(req *http.Request) (*http.Response, error) {
