@@ -29,6 +29,8 @@ type TokenServer struct {
 	jwks     string
 	lifetime time.Duration
 	issued   atomic.Int64
+	// Identity, if set, is a refresh token for which the server gives tokens by OAuth.
+	Identity string
 	// Revoke, if set, decides for each token whether it is born expired.
 	Revoke func(issued int64) bool
 }
@@ -72,6 +74,10 @@ type access struct {
 
 // ServeHTTP implements http.Handler.
 func (s *TokenServer) ServeHTTP(w http.ResponseWriter, req *http.Request) {
+	if req.Method == http.MethodPost && s.Identity != "" {
+		s.oauth(w, req)
+		return
+	}
 	if req.Method != http.MethodGet {
 		http.NotFound(w, req) // no OAuth
 		return
@@ -92,6 +98,21 @@ func (s *TokenServer) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	}
 	w.Header().Set("Content-Type", "application/json")
 	fmt.Fprintf(w, `{"token":%q,"expires_in":%d}`, token, int(s.lifetime.Seconds())) // a token is ASCII
+}
+
+// oauth gives a token for a refresh token, by the rules of the distribution project's OAuth 2.
+func (s *TokenServer) oauth(w http.ResponseWriter, req *http.Request) {
+	w.Header().Set("Content-Type", "application/json")
+	if req.PostFormValue("grant_type") != "refresh_token" || req.PostFormValue("refresh_token") != s.Identity {
+		http.Error(w, `{"error":"invalid_grant"}`, http.StatusUnauthorized)
+		return
+	}
+	token, err := s.sign(username, parseScopes([]string{req.PostFormValue("scope")}))
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	fmt.Fprintf(w, `{"access_token":%q,"expires_in":%d}`, token, int(s.lifetime.Seconds()))
 }
 
 func parseScopes(scopes []string) []access {

@@ -30,6 +30,7 @@ func Classify(err error, ref string) error {
 		return err
 	}
 	hideQuery(err)
+	err = hideToken(err)
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return failure.New(failure.KindOf(err), "%s: %w", ref, err)
 	}
@@ -47,6 +48,15 @@ func hideQuery(err error) {
 	if errors.As(err, &request) {
 		request.URL, _, _ = strings.Cut(request.URL, "?")
 	}
+}
+
+// hideToken leaves out what a token server answered without a token that go-containerregistry knows: it repeats all of it, and there may be
+// another credential in it.
+func hideToken(err error) error {
+	if strings.Contains(err.Error(), "no token in bearer response") {
+		return errors.New("the token server answered without a token")
+	}
+	return err
 }
 
 // hostOf is the registry that an error is about: that of the request, or else of the reference, around which there may be words.

@@ -65,8 +65,8 @@ func (t *retryTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	return nil, err
 }
 
-// canRepeat says whether sending req twice is the same as sending it once. A POST is only if it opens an upload: a second, unused
-// one expires by itself.
+// canRepeat says whether sending req twice is the same as sending it once. A POST is only if it opens an upload, of which a second, unused
+// one expires by itself, or if it asks a token server for a token, which sends a form.
 func canRepeat(req *http.Request) bool {
 	if req.Body != nil && req.Body != http.NoBody && req.GetBody == nil {
 		return false
@@ -75,7 +75,7 @@ func canRepeat(req *http.Request) bool {
 	case http.MethodGet, http.MethodHead, http.MethodPut, http.MethodDelete:
 		return true
 	case http.MethodPost:
-		return strings.HasSuffix(req.URL.Path, "/blobs/uploads/")
+		return strings.HasSuffix(req.URL.Path, "/blobs/uploads/") || req.Header.Get("Content-Type") == "application/x-www-form-urlencoded"
 	default:
 		return false
 	}

@@ -17,6 +17,9 @@ func uploadError(ctx context.Context, err, reading error, ref string) error {
 	if reading != nil {
 		err = reading
 	}
+	if errors.Is(err, errSentAlready) {
+		return retry.Temporary(failure.New(failure.Unauthorized, "%s: %w", ref, errSentAlready))
+	}
 	if errors.Is(context.Cause(ctx), errStalled) {
 		return retry.Temporary(failure.New(failure.Unavailable, "%s: %w", ref, errStalled))
 	}

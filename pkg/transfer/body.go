@@ -27,7 +27,17 @@ type tracked struct {
 	closed bool
 }
 
+// errSentAlready says that the content was to be sent once more, after a registry had refused what was sent of it. It cannot be: whoever
+// knows how to open it again has to.
+var errSentAlready = errors.New("the registry refused the content after it was sent: the token may have expired")
+
 func (t *tracked) Read(p []byte) (int, error) {
+	t.mu.Lock()
+	closed := t.closed
+	t.mu.Unlock()
+	if closed {
+		return 0, errSentAlready
+	}
 	n, err := t.ReadCloser.Read(p)
 	if t.stall.Stop() && err == nil { // after the last byte the time limit of the answer counts
 		t.stall.Reset(stallLimit)
