@@ -184,7 +184,7 @@ func checkFlags(t *testing.T, dir string) {
 var engineUsers = []string{module + "/cmd/build", module + "/cmd/osbs", module + "/pkg/build/engine"}
 
 // forTests are the packages below internal that only tests import.
-var forTests = []string{"apitest", "faultproxy", "forwardproxy", "gittest", "golden", "pulptest", "registrytest", "tektontest"}
+var forTests = []string{"apitest", "faultproxy", "forwardproxy", "gittest", "golden", "pulptest", "registrymatrix", "registrytest", "tektontest"}
 
 func TestPackages(t *testing.T) {
 	all := list(t, module+"/...")
