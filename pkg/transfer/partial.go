@@ -47,8 +47,8 @@ type partial struct {
 	// offset is how much the registry has, in bytes; unsure says that it may have more, because a request broke.
 	offset int64
 	unsure bool
-	// taken says that the registry has taken a part, resumed that it was asked how much it has.
-	taken, resumed bool
+	// taken says that the registry has taken a part, doubtful that what it has depends on what it said of it.
+	taken, doubtful bool
 	// answered says that the last request that failed had an answer.
 	answered bool
 	// content continues at offset; nil if it is to be opened.
@@ -58,7 +58,7 @@ type partial struct {
 // inParts sends the blob from its beginning, part by part, and completes it. That the registry has lost what it had is temporary.
 func (u *partial) inParts(ctx context.Context) error {
 	u.giveUpContent()
-	u.offset, u.unsure, u.taken = 0, false, false
+	u.offset, u.unsure, u.taken, u.doubtful = 0, false, false, false
 	u.meter.set(0)
 	if err := u.reopen(ctx); err != nil {
 		return err
@@ -161,7 +161,7 @@ func (u *partial) patch(ctx context.Context, size int64) error {
 	defer resp.Body.Close()
 	if err := transport.CheckError(resp, http.StatusAccepted, http.StatusNoContent, http.StatusOK); err != nil {
 		u.unsure, u.answered = true, true
-		if !u.taken && !u.resumed && refusesParts(resp.StatusCode) && body.failure() == nil {
+		if !u.taken && !u.doubtful && refusesParts(resp.StatusCode) && body.failure() == nil {
 			return fmt.Errorf("%w: status %s", errNoParts, resp.Status)
 		}
 		return uploadAnswer(ctx, resp, err, body.failure(), u.ref)
@@ -185,6 +185,9 @@ func (u *partial) accepted(resp *http.Response, size int64) error {
 	has, ok := u.offset+size, true
 	if header := resp.Header.Get("Range"); header != "" {
 		has, ok = parseRange(header)
+	}
+	if ok && has == size && u.offset > 0 { // zot tells the size of the part
+		has, u.doubtful = u.offset+size, true
 	}
 	if !ok || has <= u.offset || has > u.offset+size {
 		return fmt.Errorf("%w: it was sent bytes %d to %d, and says that it has %.60q", errNoParts, u.offset, u.offset+size-1, resp.Header.Get("Range"))
@@ -240,7 +243,7 @@ func (u *partial) ask(ctx context.Context) error {
 		return err
 	}
 	u.env.Log.Info("continuing an upload", "blob", u.ref, "at", has, "of", u.d.Size)
-	u.offset, u.unsure, u.resumed = has, false, true
+	u.offset, u.unsure, u.doubtful = has, false, true
 	u.meter.set(has)
 	return nil
 }
@@ -261,8 +264,8 @@ func parseRange(header string) (bytes int64, ok bool) {
 	return int64(n) + 1, true
 }
 
-// complete names the digest of what the registry has. If the content differs from it although it was put together after a break, that may
-// be why: it is sent whole then.
+// complete names the digest of what the registry has. If the content differs from it, and it was put together by what the registry said,
+// that may be why: it is sent whole then.
 func (u *partial) complete(ctx context.Context) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPut, withDigest(u.location, u.d), http.NoBody)
 	if err != nil {
@@ -279,7 +282,7 @@ func (u *partial) complete(ctx context.Context) error {
 		return nil
 	}
 	err = uploadAnswer(ctx, resp, err, nil, u.ref)
-	if u.resumed && errors.Is(err, errDigest) {
+	if u.doubtful && errors.Is(err, errDigest) {
 		u.whole = true
 		return retry.Temporary(err)
 	}
