@@ -76,6 +76,45 @@ func execute(t *testing.T, dir workspace.Dir, args ...string) (int, map[string]s
 	return code, got, log.String()
 }
 
+// TestOtherCredentials: without a registry secret, what Tekton leaves in the home of the step serves, and after it the pull secret.
+func TestOtherCredentials(t *testing.T) {
+	r := registrytest.Start(t, registrytest.Options{TLS: true, BasicAuth: true})
+	config, err := os.ReadFile(filepath.Join(r.SecretDir, ".dockerconfigjson"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	write := func(dir ...string) string {
+		file := filepath.Join(append(append([]string{t.TempDir()}, dir...), "config.json")...)
+		if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(file, config, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return strings.TrimSuffix(filepath.Dir(file), "/.docker")
+	}
+	for name, tc := range map[string]struct {
+		home, config, pull string
+		code               int
+		log                string
+	}{
+		"none":          {t.TempDir(), "", "/nonexistent", 5, "no credentials for the registry"},
+		"HOME":          {write(".docker"), "", "/nonexistent", 0, "docker configuration"},
+		"DOCKER_CONFIG": {t.TempDir(), write(), "/nonexistent", 0, "docker configuration"},
+		"pull secret":   {t.TempDir(), "", r.SecretDir, 0, "pull secret"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Setenv("HOME", tc.home)
+			t.Setenv("DOCKER_CONFIG", tc.config)
+			code, _, log := execute(t, newWorkspace(t), "--registry-uri", r.URL, "--registry-secret-dir", "/nonexistent", "--pull-secret-dir", tc.pull,
+				"--registry-ca-file", r.CAFile, "--scratch")
+			if code != tc.code || !strings.Contains(log, tc.log) || strings.Contains(log, r.Password) {
+				t.Errorf("exit code %d, want %d and %q in the log:\n%s", code, tc.code, tc.log, log)
+			}
+		})
+	}
+}
+
 func TestStep(t *testing.T) {
 	r := registrytest.Start(t, registrytest.Options{TLS: true, BasicAuth: true})
 	dir := newWorkspace(t)
