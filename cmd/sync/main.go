@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/osbs-tekton/osbs/pkg/failure"
 	"github.com/osbs-tekton/osbs/pkg/imagesync"
 	"github.com/osbs-tekton/osbs/pkg/pulp"
 	"github.com/osbs-tekton/osbs/pkg/registry"
@@ -32,9 +33,11 @@ type settings struct {
 	mirror                    *string
 	jobs                      *int
 	archiveDir, archiveFormat *string
-	pulpURL, pulpName, pulpCA *string
+	pulpURL, pulpAPIPrefix    *string
+	pulpRegistry, pulpCA      *string
 	pulpSecret, pulpPrefix    *string
 	pulpTimeout               *time.Duration
+	pulpRetain                *int
 }
 
 func flags(f *step.FlagSet) step.Run {
@@ -45,11 +48,13 @@ func flags(f *step.FlagSet) step.Run {
 		archiveDir:    f.String("archive-dir", "", "directory to store the image in as a tar file; empty means none"),
 		archiveFormat: f.String("archive-format", "oci", "form of the tar file: oci (an OCI image layout) or docker (for docker load)"),
 		pulpURL:       f.String("pulp-url", "", "Pulp 3 server to sync into, such as https://pulp.example.com; empty means none"),
-		pulpName:      f.String("pulp-registry-name", "", "host[:port] of the registry that Pulp serves, if it is not the one that Pulp names"),
-		pulpSecret:    f.String("pulp-secret-dir", "", "directory with Pulp's mounted secret: username and password, or tls.crt and tls.key"),
+		pulpAPIPrefix: f.String("pulp-api-prefix", pulp.DefaultAPIPrefix, "what Pulp's administrator has set API_ROOT to; a domain's name may follow"),
+		pulpRegistry:  f.String("pulp-registry", "", "host[:port] of the registry that Pulp serves, if it is not the one that Pulp names"),
+		pulpSecret:    f.String("pulp-secret-dir", "", "directory with Pulp's mounted secret: username and password, or tls.crt and tls.key, or both"),
 		pulpCA:        f.String("pulp-ca-file", "", "file with CA certificates to trust at Pulp besides the system's"),
 		pulpPrefix:    f.String("pulp-repository-prefix", "", "prefix of the repository's name in Pulp"),
 		pulpTimeout:   f.Duration("pulp-timeout", pulp.DefaultTimeout, "how long Pulp may take"),
+		pulpRetain:    f.Int("pulp-retain-versions", 0, "how many versions of a repository Pulp keeps; 0 leaves to Pulp what it does"),
 	}
 	return func(ctx context.Context, env step.Env, out *step.Results) error {
 		client, targets, err := s.targets(env)
@@ -108,7 +113,12 @@ func (s settings) targets(env step.Env) (*registry.Client, []imagesync.Target, e
 
 // pulp is the Pulp server, and the registry that it serves.
 func (s settings) pulp(env step.Env, source *registry.Client) (*imagesync.Pulp, error) {
-	client, err := pulp.New(pulp.Options{Env: env, URL: *s.pulpURL, SecretDir: env.MountedSecret(*s.pulpSecret), CAFile: *s.pulpCA, Timeout: *s.pulpTimeout})
+	if *s.pulpRetain < 0 {
+		return nil, failure.WithHint(failure.New(failure.Usage, "-pulp-retain-versions %d is no number of versions", *s.pulpRetain), "0 leaves to Pulp what it does")
+	}
+	client, err := pulp.New(pulp.Options{
+		Env: env, URL: *s.pulpURL, APIPrefix: *s.pulpAPIPrefix, SecretDir: env.MountedSecret(*s.pulpSecret), CAFile: *s.pulpCA, Timeout: *s.pulpTimeout,
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -120,5 +130,8 @@ func (s settings) pulp(env step.Env, source *registry.Client) (*imagesync.Pulp, 
 	if err != nil {
 		return nil, err
 	}
-	return &imagesync.Pulp{Client: client, Prefix: *s.pulpPrefix, Source: source, SourceCAFile: s.access.CAFile(), Served: served, RegistryName: *s.pulpName}, nil
+	return &imagesync.Pulp{
+		Client: client, Prefix: *s.pulpPrefix, Source: source, SourceCAFile: s.access.CAFile(), Served: served, RegistryName: *s.pulpRegistry,
+		RetainVersions: *s.pulpRetain,
+	}, nil
 }

@@ -64,6 +64,7 @@ func TestStep(t *testing.T) {
 	code, got, log := execute(t, dir, "--registry-uri", home.URL, "--registry-secret-dir", home.SecretDir,
 		"--mirror-registry-uri", mirror.URL, "--archive-dir", archives, "--archive-format", "docker",
 		"--pulp-url", server.URL, "--pulp-secret-dir", secret, "--pulp-repository-prefix", "crane-",
+		"--pulp-api-prefix", "/pulp/", "--pulp-registry", server.Served.Host, "--pulp-retain-versions", "3",
 		"--registry-insecure", server.Served.Host, "--pulp-timeout", "1m")
 	if code != 0 {
 		t.Fatalf("exit code %d: %s", code, log)
@@ -97,6 +98,8 @@ func TestStepErrors(t *testing.T) {
 		"no directory":    {[]string{"--archive-dir", "/nonexistent"}, 9, "is the volume mounted?"},
 		"Pulp's URL":      {[]string{"--pulp-url", "pulp"}, 2, "the URL of Pulp is malformed"},
 		"Pulp's secret":   {[]string{"--pulp-url", "https://pulp", "--pulp-secret-dir", "."}, 5, "holds no credentials"},
+		"Pulp's prefix":   {[]string{"--pulp-url", "https://pulp", "--pulp-api-prefix", "pulp"}, 2, "the API prefix of Pulp"},
+		"versions":        {[]string{"--pulp-url", "https://pulp", "--pulp-retain-versions", "-1"}, 2, "is no number of versions"},
 		"mirror is home":  {[]string{"--mirror-registry-uri", home.URL}, 2, "is the one that was pushed into"},
 		"malformed limit": {[]string{"--pulp-timeout", "soon"}, 2, "pulp-timeout"},
 	} {

@@ -66,7 +66,7 @@ func Local(conf *osbsconf.Config) (local.Config, error) {
 		Home: os.Getenv("HOME"), AgentSocket: os.Getenv("SSH_AUTH_SOCK"),
 		MirrorRegistryURI: conf.MirrorRegistryURI, ArchiveDir: conf.ArchiveDir, ArchiveFormat: conf.ArchiveFormat,
 		Pulp: local.Pulp{
-			URL: conf.PulpURL, RegistryName: conf.PulpRegistryName, SecretDir: conf.PulpSecret, CAFile: conf.PulpCAFile,
+			URL: conf.PulpURL, Registry: conf.PulpRegistryName, SecretDir: conf.PulpSecret, CAFile: conf.PulpCAFile,
 			RepositoryPrefix: conf.PulpRepositoryPrefix, Timeout: conf.PulpTimeout,
 		},
 		StorageDriver: conf.StorageDriver, NoLayerCache: !conf.LayerCache, Format: conf.Format, Compression: conf.Compression,

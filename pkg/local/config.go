@@ -94,12 +94,18 @@ type Config struct {
 type Pulp struct {
 	// URL is the server's; empty means none.
 	URL string
-	// RegistryName is the host of Pulp's own registry, where the result is read back.
-	RegistryName     string
-	SecretDir        string
-	CAFile           string
+	// APIPrefix is what Pulp's administrator has set API_ROOT to; empty means /pulp/.
+	APIPrefix string
+	// SecretDir holds username and password, or tls.crt and tls.key, or both; CAFile PEM certificates that are trusted besides the
+	// system's.
+	SecretDir string
+	CAFile    string
+	// Registry is host[:port] of the registry that Pulp serves, where the result is read back, if it is not the one that Pulp names.
+	Registry         string
 	RepositoryPrefix string
 	Timeout          time.Duration
+	// RetainVersions is how many versions of a repository Pulp keeps; 0 leaves to Pulp what it does.
+	RetainVersions int
 }
 
 // defaultKeepBuilds is Config.KeepBuilds if that is 0.

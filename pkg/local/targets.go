@@ -7,16 +7,9 @@ import (
 	"github.com/osbs-tekton/osbs/pkg/registry"
 )
 
-// syncTargets are the places that the instance is configured to sync into.
+// syncTargets are the places that the instance is configured to sync into: the fastest first, as the sync stage of a cluster has them.
 func (r *run) syncTargets() ([]imagesync.Target, error) {
 	var targets []imagesync.Target
-	if r.conf.Pulp.URL != "" {
-		target, err := r.pulp()
-		if err != nil {
-			return nil, err
-		}
-		targets = append(targets, target)
-	}
 	if r.conf.MirrorRegistryURI != nil {
 		targets = append(targets, &imagesync.Registry{Client: r.client, URI: *r.conf.MirrorRegistryURI, Jobs: r.conf.Jobs})
 	}
@@ -27,12 +20,21 @@ func (r *run) syncTargets() ([]imagesync.Target, error) {
 		}
 		targets = append(targets, &imagesync.Directory{Path: r.conf.ArchiveDir, Format: format})
 	}
+	if r.conf.Pulp.URL != "" {
+		target, err := r.pulp()
+		if err != nil {
+			return nil, err
+		}
+		targets = append(targets, target)
+	}
 	return targets, nil
 }
 
 func (r *run) pulp() (imagesync.Target, error) {
 	conf := r.conf.Pulp
-	client, err := pulp.New(pulp.Options{Env: r.env, URL: conf.URL, SecretDir: conf.SecretDir, CAFile: conf.CAFile, Timeout: conf.Timeout})
+	client, err := pulp.New(pulp.Options{
+		Env: r.env, URL: conf.URL, APIPrefix: conf.APIPrefix, SecretDir: conf.SecretDir, CAFile: conf.CAFile, Timeout: conf.Timeout,
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -42,7 +44,7 @@ func (r *run) pulp() (imagesync.Target, error) {
 	}
 	return &imagesync.Pulp{
 		Client: client, Prefix: conf.RepositoryPrefix, Source: r.client, SourceCAFile: r.conf.RegistryCAFile,
-		Served: served, RegistryName: conf.RegistryName,
+		Served: served, RegistryName: conf.Registry, RetainVersions: conf.RetainVersions,
 	}, nil
 }
 
