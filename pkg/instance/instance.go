@@ -66,8 +66,9 @@ func Local(conf *osbsconf.Config) (local.Config, error) {
 		Home: os.Getenv("HOME"), AgentSocket: os.Getenv("SSH_AUTH_SOCK"),
 		MirrorRegistryURI: conf.MirrorRegistryURI, ArchiveDir: conf.ArchiveDir, ArchiveFormat: conf.ArchiveFormat,
 		Pulp: local.Pulp{
-			URL: conf.PulpURL, Registry: conf.PulpRegistryName, SecretDir: conf.PulpSecret, CAFile: conf.PulpCAFile,
-			RepositoryPrefix: conf.PulpRepositoryPrefix, Timeout: conf.PulpTimeout,
+			URL: conf.Pulp.URL, APIPrefix: conf.Pulp.APIPrefix, SecretDir: conf.Pulp.Secret, CAFile: conf.Pulp.CAFile,
+			Registry: conf.Pulp.Registry, RepositoryPrefix: conf.Pulp.RepositoryPrefix, Timeout: conf.Pulp.Timeout,
+			RetainVersions: conf.Pulp.RetainVersions,
 		},
 		StorageDriver: conf.StorageDriver, NoLayerCache: !conf.LayerCache, Format: conf.Format, Compression: conf.Compression,
 		BuildSecrets: conf.BuildSecret, LockPolicy: policy, LockTimeout: conf.LockTimeout,

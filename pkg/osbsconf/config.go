@@ -71,16 +71,15 @@ type Config struct {
 	// HomeRegistry are further registries whose images have the same ImageStreams as those of RegistryURI.
 	HomeRegistry []string
 
-	// PulpRegistryName is pulp_sync_registry_name, or pulp_registry_name if that is not set.
-	PulpRegistryName     string
-	PulpURL              string
-	PulpSecret           string
-	PulpCAFile           string
-	PulpRepositoryPrefix string
-	PulpTimeout          time.Duration
-	MirrorRegistryURI    *registry.URI
-	ArchiveDir           string
-	ArchiveFormat        string
+	// PulpRegistryName is pulp_sync_registry_name, or pulp_registry_name if that is not set: the NAME of a section [pulp.NAME].
+	PulpRegistryName string
+	// PulpSecret is the secret of a Pulp whose section names none.
+	PulpSecret string
+	// Pulp is the one that PulpRegistryName names; it has no URL if none is named.
+	Pulp              Pulp
+	MirrorRegistryURI *registry.URI
+	ArchiveDir        string
+	ArchiveFormat     string
 
 	RepoConfig  string
 	BumpRelease string

@@ -4,6 +4,9 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/osbs-tekton/osbs/pkg/configparser"
+	"github.com/osbs-tekton/osbs/pkg/failure"
 )
 
 // goneKeys are the keys of OSBS that have no meaning any more, each with what replaced it.
@@ -21,6 +24,8 @@ func goneKeys() map[string]string {
 		authUse    = "credentials are used if they are set: username and password, token, token_file, client_cert, or those of the kubeconfig"
 		nfs        = "mount the NFS directory, and set archive_dir to where it is mounted"
 		proxy      = "set the environment variables HTTPS_PROXY and NO_PROXY"
+		versions   = "images are pushed and synced in version 2 of the registry's API, the only one that registries and Pulp 3 have: leave the key out"
+		schema1    = "manifests have schema 2, or are OCI's: nobody is given one of schema 1"
 		manifests  = "an image of one platform has a manifest, and one of several has an index"
 		kubeconfig = "the API server is asked for what it can do"
 	)
@@ -32,8 +37,8 @@ func goneKeys() map[string]string {
 		"builder_openshift_url": reactor, "metadata_plugin_use_auth": reactor,
 		"can_orchestrate": worker, "worker_token_secrets": worker, "orchestrator_max_run_hours": worker, "worker_max_run_hours": worker,
 		"koji_hub": koji, "koji_root": koji, "koji_certs_secret": koji, "koji_use_kerberos": koji, "koji_kerberos_keytab": koji,
-		"koji_kerberos_principal": koji, "prefer_schema1_digest": koji,
-		"use_kerberos": kerberos, "kerberos_keytab": kerberos, "kerberos_principal": kerberos, "kerberos_ccache": kerberos,
+		"koji_kerberos_principal": koji,
+		"use_kerberos":            kerberos, "kerberos_keytab": kerberos, "kerberos_principal": kerberos, "kerberos_ccache": kerberos,
 		"use_auth": authUse,
 		"vendor":   label + ": vendor", "build_host": label + ": com.redhat.build-host",
 		"authoritative_registry": label + ": authoritative-source-url", "distribution_scope": label + ": distribution-scope",
@@ -49,7 +54,9 @@ func goneKeys() map[string]string {
 		"yum_repourls":               "COPY the .repo file in the Dockerfile, or mount it as a build_secret",
 		"sources_command":            "nothing is fetched from a lookaside cache: fetch sources in the Dockerfile, or insert a stage with an overlay",
 		"storage_limit":              "on a cluster, set workspace.size in the generator's configuration",
-		"registry_api_versions":      "registries are spoken to in version 2, the only one there is",
+		"registry_api_versions":      versions,
+		"enable_v1":                  versions,
+		"prefer_schema1_digest":      schema1,
 		"openshift_required_version": kubeconfig,
 		"group_manifests":            manifests,
 		"platforms":                  "set platform, or --platform: one build is one platform's; on a cluster, platforms in the generator's configuration builds for several",
@@ -88,8 +95,35 @@ func gone(name string) (string, bool) {
 	return "", false
 }
 
+// platformSection begins the names of OSBS's sections about platforms, [platform:x86_64] for example.
+const platformSection = "platform:"
+
+// goneSection says what replaced a section of OSBS that has no meaning any more.
+func goneSection(name string) (string, bool) {
+	return "platforms are named in Go's words (linux/amd64), and there is no version 1 that one of them could have (enable_v1)", strings.HasPrefix(name, platformSection)
+}
+
+// checkGone refuses a value of a key without a meaning that asks for what cannot be done.
+func (r *resolver) checkGone(s *configparser.Section, name string) error {
+	if name != "registry_api_versions" {
+		return nil
+	}
+	text, err := r.file.Value(s, name)
+	if err != nil {
+		return r.file.fail(err)
+	}
+	if versions := words(text); len(versions) > 0 && !slices.Contains(versions, "v2") {
+		return failure.WithHint(failure.New(failure.Usage, "%s:%d: %s: v2 must be present in %s: %.60q is not supported any more", r.file.name, s.Keys[name].Line, name, name, text),
+			"leave the key out: images are pushed and synced in version 2, the only one that registries and Pulp 3 have")
+	}
+	return nil
+}
+
 // closest is the known key that name is probably meant to be, empty if none is near.
 func closest(name string) string {
+	if moved, ok := movedKeys[name]; ok {
+		return moved + " in a section [" + PulpSection + "NAME], NAME being what pulp_registry_name says"
+	}
 	all := keys()
 	names := make([]string, 0, len(all))
 	for _, k := range all {

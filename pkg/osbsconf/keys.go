@@ -89,11 +89,7 @@ func keys() []key {
 		// pulp_registry_name comes first: pulp_sync_registry_name goes before it.
 		{name: "pulp_registry_name", set: text(func(c *Config) *string { return &c.PulpRegistryName })},
 		{name: "pulp_sync_registry_name", set: pulpSync},
-		{name: "pulp_url", set: httpURL(func(c *Config) *string { return &c.PulpURL })},
 		{name: "pulp_secret", older: []string{"source_secret"}, set: secret(func(c *Config) *string { return &c.PulpSecret })},
-		{name: "pulp_ca_file", set: path(func(c *Config) *string { return &c.PulpCAFile })},
-		{name: "pulp_repository_prefix", set: text(func(c *Config) *string { return &c.PulpRepositoryPrefix })},
-		{name: "pulp_timeout", set: duration(func(c *Config) *time.Duration { return &c.PulpTimeout })},
 		{name: "mirror_registry_uri", set: oneRegistry(func(c *Config) **registry.URI { return &c.MirrorRegistryURI })},
 		{name: "archive_dir", set: path(func(c *Config) *string { return &c.ArchiveDir })},
 		{name: "archive_format", set: choice(func(c *Config) *string { return &c.ArchiveFormat }, "docker", "oci")},

@@ -69,6 +69,9 @@ func Load(o Options) (*Config, []string, error) {
 			return nil, r.warnings, err
 		}
 	}
+	if err := r.pulp(&config); err != nil {
+		return nil, r.warnings, err
+	}
 	return &config, r.warnings, nil
 }
 
@@ -149,20 +152,43 @@ func (o Options) instance(f file) (string, error) {
 	default:
 		name = Local
 	}
-	if name == Local || name == Cluster || f.Sections[name] != nil && name != General && name != configparser.DefaultSection {
+	if f.Sections[name] != nil && !isInstance(name) || isPulp(name) {
+		return "", f.noInstance(name)
+	}
+	if name == Local || name == Cluster || f.Sections[name] != nil {
 		return name, nil
 	}
 	if f.name == "" {
 		return "", failure.WithHint(failure.New(failure.Usage, "there is no instance %.60q: there is no osbs.conf", name),
 			"write ~/%s with a section [%.60s], or name one that is built in: %s (this machine) or %s (the current context of kubectl)", userFile, name, Local, Cluster)
 	}
+	return "", failure.WithHint(failure.New(failure.Usage, "%s has no section [%.60s]", f.name, name), "instances are: %s", strings.Join(f.instances(), ", "))
+}
+
+// isInstance says whether a section describes an instance.
+func isInstance(section string) bool {
+	_, isGone := goneSection(section)
+	return section != General && section != configparser.DefaultSection && !isPulp(section) && !isGone
+}
+
+// noInstance is the error of somebody who takes another section for an instance.
+func (f file) noInstance(name string) error {
+	what := "the section [%.60s] is no instance"
+	if isPulp(name) {
+		what = "[%.60s] describes a Pulp, and is no instance"
+	}
+	return failure.WithHint(failure.New(failure.Usage, what, name), "instances are: %s", strings.Join(f.instances(), ", "))
+}
+
+// instances are the names that --instance accepts.
+func (f file) instances() []string {
 	known := []string{Local, Cluster}
 	for _, s := range f.Order {
-		if s != General && s != configparser.DefaultSection && s != Local && s != Cluster {
+		if isInstance(s) && s != Local && s != Cluster {
 			known = append(known, s)
 		}
 	}
-	return "", failure.WithHint(failure.New(failure.Usage, "%s has no section [%.60s]", f.name, name), "instances are: %s", strings.Join(known, ", "))
+	return known
 }
 
 // resolver looks settings up.
@@ -186,6 +212,11 @@ func (r *resolver) sections() []*configparser.Section {
 
 // checkKeys refuses keys that nobody knows, and warns about those that have lost their meaning.
 func (r *resolver) checkKeys() error {
+	for _, name := range r.file.Order {
+		if why, ok := goneSection(name); ok {
+			r.warnings = append(r.warnings, fmt.Sprintf("%s:%d: [%.60s] has no meaning any more: %s", r.file.name, r.file.Sections[name].Line, name, why))
+		}
+	}
 	for _, s := range r.sections() {
 		if s.Name == configparser.DefaultSection { // values for others to refer to may have any name
 			continue
@@ -210,6 +241,9 @@ func (r *resolver) checkKey(s *configparser.Section, name string) error {
 		}
 	}
 	if why, ok := gone(name); ok {
+		if err := r.checkGone(s, name); err != nil {
+			return err
+		}
 		r.warnings = append(r.warnings, at+name+" has no meaning any more: "+why)
 		return nil
 	}

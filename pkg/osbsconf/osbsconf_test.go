@@ -89,11 +89,7 @@ source_registry_uri = https://source.example.com
 home_registry = a.example.com b.example.com
 pulp_registry_name = old
 pulp_sync_registry_name = sync
-pulp_url = https://pulp.example.com
 source_secret = pulp
-pulp_ca_file = pca.pem
-pulp_repository_prefix = redhat-
-pulp_timeout = 600
 mirror_registry_uri = mirror.example.com
 archive_dir = /mnt/nfs
 archive_format = oci
@@ -108,6 +104,16 @@ compression = zstd
 build_secret = a=/x b=y
 isolation = chroot
 jobs = 3
+[pulp.old]
+nonsense = x
+[pulp.sync]
+url = https://pulp.example.com
+api_prefix = /pulp/team/
+ca_file = ~/pca.pem
+registry = registry.pulp.example.com:5000
+repository_prefix = redhat-
+timeout = 600
+retain_versions = 3
 `, Options{Instance: "prod", Home: "/home/me"})
 	if err != nil || len(warnings) > 0 {
 		t.Fatal(err, warnings)
@@ -124,9 +130,13 @@ jobs = 3
 		RegistryURI:    []registry.URI{{Host: "r1.example.com"}, {Host: "r2.example.com:5000", Insecure: true}},
 		RegistrySecret: []string{"s1", "s2"}, RegistryCAFile: dir + "/rca.pem", RegistryInsecure: []string{"r2.example.com:5000"},
 		SourceRegistryURI: &registry.URI{Host: "source.example.com"}, HomeRegistry: []string{"a.example.com", "b.example.com"},
-		PulpRegistryName: "sync", PulpURL: "https://pulp.example.com", PulpSecret: "pulp", PulpCAFile: dir + "/pca.pem",
-		PulpRepositoryPrefix: "redhat-", PulpTimeout: 10 * time.Minute, MirrorRegistryURI: &registry.URI{Host: "mirror.example.com"},
-		ArchiveDir: "/mnt/nfs", ArchiveFormat: "oci", RepoConfig: ".osbs", BumpRelease: "before-build", LockPolicy: "wait",
+		PulpRegistryName: "sync", PulpSecret: "pulp",
+		Pulp: Pulp{
+			Name: "sync", URL: "https://pulp.example.com", APIPrefix: "/pulp/team/", Secret: "pulp", CAFile: "/home/me/pca.pem",
+			Registry: "registry.pulp.example.com:5000", RepositoryPrefix: "redhat-", Timeout: 10 * time.Minute, RetainVersions: 3,
+		},
+		MirrorRegistryURI: &registry.URI{Host: "mirror.example.com"},
+		ArchiveDir:        "/mnt/nfs", ArchiveFormat: "oci", RepoConfig: ".osbs", BumpRelease: "before-build", LockPolicy: "wait",
 		LockTimeout: 15 * time.Minute, Format: "docker", Compression: "zstd", BuildSecret: []string{"a=/x", "b=" + dir + "/y"}, Isolation: "chroot", Jobs: 3,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -142,7 +152,7 @@ func TestEverySettingIsTested(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, k := range keys() {
+	for _, k := range append(keys(), pulpKeys()...) {
 		if !strings.Contains(string(data), `\n`+k.name) && !strings.Contains(string(data), "\n"+k.name) && !strings.Contains(string(data), "\n"+strings.Join(k.older, "")) {
 			t.Errorf("no test sets %s", k.name)
 		}
@@ -200,7 +210,7 @@ func TestLookup(t *testing.T) {
 func TestErrors(t *testing.T) {
 	for name, c := range map[string]struct{ content, instance, want string }{
 		"no such instance":      {"[a]\n[general]\n[b]\n", "c", "FILE has no section [c]\nhint: instances are: local, cluster, a, b"},
-		"general is none":       {"[general]\n", "general", "FILE has no section [general]\nhint: instances are: local, cluster"},
+		"general is none":       {"[general]\n", "general", "the section [general] is no instance\nhint: instances are: local, cluster"},
 		"unknown key":           {"[general]\nregistry_url = x\n", "", "FILE:2: unknown key \"registry_url\" in [general]\nhint: did you mean registry_uri?"},
 		"far from any":          {"[local]\n\nfoo = x\n", "", "FILE:3: unknown key \"foo\" in [local]\nhint: docs/coming-from-osbs.md lists the keys"},
 		"boolean":               {"[general]\nverbose = maybe\n", "", "FILE:2: verbose: \"maybe\" is no boolean: accepted are 0, 1, true, false, yes, no, on and off in any case\nhint: a comment needs a line of its own"},
@@ -219,7 +229,6 @@ func TestErrors(t *testing.T) {
 		"lines of a path":       {"[local]\ndata_dir = a\n b\n", "", "FILE:2: data_dir: the value has more than one line"},
 		"lines of a secret":     {"[local]\ngit_secret = a\n b\n", "", "FILE:2: git_secret: the value has more than one line"},
 		"build secret":          {"[local]\nbuild_secret = a\n", "", `FILE:2: build_secret: "a" is not id=path`},
-		"pulp URL":              {"[local]\npulp_url = pulp\n", "", "FILE:2: pulp_url: the value is no URL: it begins with https:// or http://"},
 		"no section":            {"verbose = 1\n", "", "FILE:1: key verbose belongs to no section: put it below a [section]"},
 		"section twice":         {"[a]\n[a]\n", "", "FILE:2: section [a] is there twice, first in line 1"},
 		"key twice":             {"[a]\nx=1\nX=2\n", "", "FILE:3: key x is there twice in [a], first in line 2"},
@@ -318,7 +327,8 @@ func FuzzLoad(f *testing.F) {
 	for _, s := range []string{
 		"[general]\nverbose = 1\n[local]\nregistry_uri = a, b\n", "[local]\nuser = %(a)s\na = %(user)s\n", "[x", "a = b", "[local]\n a:b\n  c\n",
 		"[local]\nkoji_hub = 1\nregistry_url = 2\n", "[local]\nuser = %%%(x\n", "\ufeff[general]\r\n", "[DEFAULT]\na = %(a)s%(a)s\n[local]\nuser=%(a)s",
-		"[local]\nbuild_secret = a=b c=~\nlock_timeout = 5\npulp_timeout = -1s\nmemory_limit=4Gi\narchive_dir = ~/x\n",
+		"[local]\nbuild_secret = a=b c=~\nlock_timeout = 5\nmemory_limit=4Gi\narchive_dir = ~/x\n",
+		"[local]\npulp_registry_name = p\n[pulp.p]\nurl = https://p\nca_file = ~/x\nsecret = y\ntimeout = -1s\n",
 	} {
 		f.Add(s)
 	}
@@ -337,7 +347,7 @@ func FuzzLoad(f *testing.F) {
 		if strings.ContainsAny(c.User+c.GitURL+c.Namespace, "\n\x00\x1b") || len(c.User) > configparser.MaxValue {
 			t.Errorf("hostile value came through: %q", c.User)
 		}
-		for _, p := range []string{c.DataDir, c.ArchiveDir, c.RegistryCAFile} {
+		for _, p := range []string{c.DataDir, c.ArchiveDir, c.RegistryCAFile, c.Pulp.CAFile, c.Pulp.Secret} {
 			if p != "" && !filepath.IsAbs(p) {
 				t.Errorf("path %q is relative", p)
 			}

@@ -14,9 +14,9 @@ import (
 type Setting struct {
 	// Key is the name that it has today, Name the one that the file has. Key is empty if there is no such key any more.
 	Key, Name string
-	// Section and Line say where it is.
-	Section string
-	Line    int
+	// Section and Line say where it is. Pulp is the name of the Pulp that the section describes, empty if it is none of [pulp.NAME].
+	Section, Pulp string
+	Line          int
 	// Value has its references to other values replaced.
 	Value string
 	// Gone says what replaced a key of OSBS that has no meaning any more; it is empty for keys that have one. Unknown says that nobody
@@ -27,7 +27,7 @@ type Setting struct {
 }
 
 // Settings are what a file says about an instance, for programs that convert it: those of its section, then those of [general] that are
-// not in its section. The instance is chosen as Load does if its name is empty, and returned. Keys without a meaning are among them. A
+// not in its section, then those of the Pulps that it names. The instance is chosen as Load does if its name is empty, and returned. Keys without a meaning are among them. A
 // file that cannot be parsed, an instance that is not there and a value that its key does not accept are errors, which name
 // file and line; of the last, all of a file.
 func Settings(name string, data []byte, instance string) ([]Setting, string, error) {
@@ -60,10 +60,32 @@ func Settings(name string, data []byte, instance string) ([]Setting, string, err
 			}
 		}
 	}
+	for _, name := range f.Order {
+		if why, ok := goneSection(name); ok {
+			out = append(out, Setting{Name: "[" + name + "]", Section: name, Line: f.Sections[name].Line, Gone: why})
+		}
+	}
+	for _, name := range pulpNames(out) {
+		settings, faults := r.pulpSettings(name)
+		out, errs = append(out, settings...), append(errs, faults...)
+	}
 	if len(errs) > 0 {
 		return nil, instance, failure.New(failure.Usage, "%w", errors.New(strings.Join(errs, "\n")))
 	}
 	return out, instance, nil
+}
+
+// pulpNames are the Pulps that settings name, the one that counts first.
+func pulpNames(settings []Setting) []string {
+	var names []string
+	for _, key := range []string{"pulp_sync_registry_name", "pulp_registry_name"} {
+		for _, s := range settings {
+			if s.Key == key && s.Value != "" && !slices.Contains(names, s.Value) {
+				names = append(names, s.Value)
+			}
+		}
+	}
+	return names
 }
 
 // setting reads one line.
@@ -83,8 +105,9 @@ func (r *resolver) setting(s *configparser.Section, name string) (Setting, error
 		var known bool
 		if out.Gone, known = gone(name); !known {
 			out.Unknown, out.Nearest = true, closest(name)
+			return out, nil
 		}
-		return out, nil
+		return out, r.checkGone(s, name)
 	}
 	out.Key = all[i].name
 	v := value{text: out.Value, dir: filepath.Dir(r.file.name), local: r.instance == Local}
