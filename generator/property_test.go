@@ -30,7 +30,9 @@ func options() []option {
 		{"registry_ca": map[string]any{"config_map": "site-ca"}},
 		{"git_ca": map[string]any{"secret": "git-ca", "key": "ca.pem"}},
 		{"git_secret": "my-git", "submodules": false},
-		{"pulp_url": "https://pulp.example.com", "pulp_timeout": "1h", "pulp_ca": map[string]any{"config_map": "site-ca"}},
+		{"pulp_registry_name": "prod", "pulp": map[string]any{
+			"prod": map[string]any{"url": "https://pulp.example.com", "timeout": "1h", "ca": map[string]any{"config_map": "site-ca"}, "retain_versions": 3},
+		}},
 		{"mirror_registry_uri": "https://mirror.example.com"},
 		{"archive_volume": map[string]any{"nfs": map[string]any{"server": "nfs.example.com", "path": "/exports"}}, "archive_format": "docker"},
 		{"archive_volume": map[string]any{"claim": "archive"}, "archive_dir": "images"},
@@ -53,7 +55,7 @@ func options() []option {
 // stagesOf are the stages that a configuration has.
 func stagesOf(values map[string]any) []string {
 	stages := []string{"clone", "detect-base", "lock", "prepare", "build", "push", "sync", "import"}
-	if values["pulp_url"] == nil && values["mirror_registry_uri"] == nil && values["archive_volume"] == nil {
+	if values["pulp"] == nil && values["mirror_registry_uri"] == nil && values["archive_volume"] == nil {
 		stages = slices.DeleteFunc(stages, func(s string) bool { return s == "sync" })
 	}
 	return stages

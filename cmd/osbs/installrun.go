@@ -130,7 +130,7 @@ func expected(cfg *config.Config, namespace string) (secrets []preflight.Secret,
 	for _, ca := range []struct {
 		*config.Source
 		who string
-	}{{cfg.GitCA, "the stages that speak to git servers"}, {cfg.RegistryCA, "the stages that speak to registries"}, {cfg.PulpCA, "the stage sync"}} {
+	}{{cfg.GitCA, "the stages that speak to git servers"}, {cfg.RegistryCA, "the stages that speak to registries"}, {cfg.NamedPulp().CA, "the stage sync"}} {
 		if ca.Source != nil && ca.ConfigMap != "" {
 			certificates = append(certificates, preflight.Certificates{ConfigMap: ca.ConfigMap, Key: ca.DataKey(), For: ca.who + " trust them"})
 		}

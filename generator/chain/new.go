@@ -38,7 +38,7 @@ func assemble(cfg *config.Config, stages []string, read func(stage string) ([]by
 		}
 	}
 	for _, stage := range stages {
-		if stage == syncStage && !syncs(cfg) {
+		if !cfg.Configured(stage) {
 			continue
 		}
 		data, err := read(stage)
@@ -58,11 +58,6 @@ func assemble(cfg *config.Config, stages []string, read func(stage string) ([]by
 	bind(cfg, c)
 	c.Results = results(c)
 	return c, nil
-}
-
-// syncs reports whether there is anything to sync into.
-func syncs(cfg *config.Config) bool {
-	return cfg.PulpURL != "" || cfg.MirrorRegistryURI != "" || cfg.ArchiveVolume != nil
 }
 
 // configure applies the configuration to the Tasks.

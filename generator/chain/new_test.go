@@ -39,10 +39,10 @@ func names(c *chain.Chain) string {
 func TestStages(t *testing.T) {
 	for text, want := range map[string]string{
 		"": "clone detect-base lock prepare build push import",
-		"mirror_registry_uri: mirror.example.com":                "clone detect-base lock prepare build push sync import",
-		"{archive_volume: {claim: images}, archive_dir: images}": "clone detect-base lock prepare build push sync import",
-		"pulp_url: https://pulp.example.com":                     "clone detect-base lock prepare build push sync import",
-		"platforms: [linux/arm64]":                               "clone detect-base lock prepare build push import",
+		"mirror_registry_uri: mirror.example.com":                                                            "clone detect-base lock prepare build push sync import",
+		"{archive_volume: {claim: images}, archive_dir: images}":                                             "clone detect-base lock prepare build push sync import",
+		"{pulp_registry_name: a, pulp: {a: {url: https://pulp.example.com}}}":                                "clone detect-base lock prepare build push sync import",
+		"platforms: [linux/arm64]":                                                                           "clone detect-base lock prepare build push import",
 		"{platforms: [linux/amd64, linux/arm64], workspace: {access_mode: ReadWriteMany, storage_class: s}}": "clone detect-base lock prepare build-linux-amd64 build-linux-arm64 push import",
 	} {
 		if diff := cmp.Diff(want, names(load(t, text))); diff != "" {
@@ -130,7 +130,7 @@ stages:
 
 // TestSecretsAreMountedWhereUsed checks that a step has only the secrets of which its arguments name the directory.
 func TestSecretsAreMountedWhereUsed(t *testing.T) {
-	c := load(t, "{registry_secret: [a, b], registry_ca: {config_map: ca}, git_ca: {config_map: ca}, pulp_url: https://pulp.example.com, pulp_ca: {config_map: ca}}")
+	c := load(t, "{registry_secret: [a, b], registry_ca: {config_map: ca}, git_ca: {config_map: ca}, pulp_registry_name: a, pulp: {a: {url: https://pulp.example.com, ca: {config_map: ca}}}}")
 	for _, l := range c.Links {
 		for _, s := range tree.Items(l.Spec(), "steps") {
 			args := tree.Canonical(tree.Get(s, "args"))
@@ -189,7 +189,7 @@ func TestPullSecrets(t *testing.T) {
 }
 
 func TestConditionsAndResults(t *testing.T) {
-	c := load(t, "pulp_url: https://pulp.example.com")
+	c := load(t, "{pulp_registry_name: a, pulp: {a: {url: https://pulp.example.com}}}")
 	for _, l := range c.Links {
 		want := 0
 		if slices.Index(tasks.Stages(), l.Stage) > slices.Index(tasks.Stages(), "prepare") {

@@ -18,10 +18,7 @@ type setting struct{ param, value string }
 
 // configured are the params for which the configuration has values, empty ones included.
 func configured(cfg *config.Config) []setting {
-	jobs := ""
-	if cfg.Jobs > 0 {
-		jobs = strconv.Itoa(cfg.Jobs)
-	}
+	pulp := cfg.NamedPulp()
 	return []setting{
 		{"git-secret", cfg.GitSecret},
 		{"git-ca-file", caFile("git-ca", cfg.GitCA)},
@@ -35,12 +32,14 @@ func configured(cfg *config.Config) []setting {
 		{"registry-insecure", strings.Join(cfg.RegistryInsecure, ",")},
 		{"source-registry-uri", cfg.SourceRegistryURI},
 		{"home-registry", strings.Join(cfg.HomeRegistry, ",")},
-		{"pulp-registry-name", firstOf(cfg.PulpSyncRegistryName, cfg.PulpRegistryName)},
-		{"pulp-url", cfg.PulpURL},
-		{"pulp-secret", cfg.PulpSecret},
-		{"pulp-ca-file", caFile("pulp-ca", cfg.PulpCA)},
-		{"pulp-repository-prefix", cfg.PulpRepositoryPrefix},
-		{"pulp-timeout", cfg.PulpTimeout},
+		{"pulp-url", pulp.URL},
+		{"pulp-api-prefix", pulp.APIPrefix},
+		{"pulp-registry", pulp.Registry},
+		{"pulp-secret", pulp.Secret},
+		{"pulp-ca-file", caFile(pulpCA, pulp.CA)},
+		{"pulp-repository-prefix", pulp.RepositoryPrefix},
+		{"pulp-timeout", pulp.Timeout},
+		{"pulp-retain-versions", number(pulp.RetainVersions)},
 		{"mirror-registry-uri", cfg.MirrorRegistryURI},
 		{"archive-dir", archiveDir(cfg)},
 		{"archive-format", cfg.ArchiveFormat},
@@ -53,7 +52,7 @@ func configured(cfg *config.Config) []setting {
 		{"format", cfg.Format},
 		{"compression", cfg.Compression},
 		{"isolation", cfg.Isolation},
-		{"jobs", jobs},
+		{"jobs", number(cfg.Jobs)},
 	}
 }
 
@@ -72,6 +71,14 @@ func firstOf(values ...string) string {
 		}
 	}
 	return ""
+}
+
+// number is empty where 0 stands for the stage's own number.
+func number(n int) string {
+	if n == 0 {
+		return ""
+	}
+	return strconv.Itoa(n)
 }
 
 func boolean(b *bool) string {

@@ -22,6 +22,7 @@ const (
 	storageWorkspace = "storage"
 	registrySecret   = "registry-secret"
 	pullSecret       = "pull-secret"
+	pulpCA           = "pulp-ca"
 )
 
 // furtherSecrets mounts the Secrets of a list after the first beside it, which has the volume: a registry secret has the place of its
@@ -57,7 +58,7 @@ func certificates(cfg *config.Config, spec *yaml.Node) {
 	for _, ca := range []struct {
 		name   string
 		source *config.Source
-	}{{"git-ca", cfg.GitCA}, {"registry-ca", cfg.RegistryCA}, {"pulp-ca", cfg.PulpCA}} {
+	}{{"git-ca", cfg.GitCA}, {"registry-ca", cfg.RegistryCA}, {pulpCA, cfg.NamedPulp().CA}} {
 		if ca.source == nil {
 			continue
 		}

@@ -13,7 +13,7 @@ func (c *Config) check(f *faults) {
 	w.value(reflect.ValueOf(c).Elem(), place{})
 	w.needs(c)
 	for _, rule := range []func(*Config, *faults){
-		checkPresent, checkSources, checkRegistries, checkReach, checkBuild, checkTimes, checkPlatforms, checkPartition, checkStages, checkPods, checkAutorebuild, checkAnnotations,
+		checkPresent, checkSources, checkPulp, checkRegistries, checkReach, checkBuild, checkTimes, checkPlatforms, checkPartition, checkStages, checkPods, checkAutorebuild, checkAnnotations,
 	} {
 		rule(c, f)
 	}
@@ -135,7 +135,11 @@ func checkPresent(c *Config, f *faults) {
 
 // checkSources finds certificates and volumes that are in two places, or in none.
 func checkSources(c *Config, f *faults) {
-	for key, s := range map[string]*Source{"git_ca": c.GitCA, "registry_ca": c.RegistryCA, "pulp_ca": c.PulpCA} {
+	sources := map[string]*Source{"git_ca": c.GitCA, "registry_ca": c.RegistryCA}
+	for name, p := range c.Pulp {
+		sources[pulpEntry(name).field("ca").key] = p.CA
+	}
+	for key, s := range sources {
 		if s != nil && (s.ConfigMap == "") == (s.Secret == "") {
 			f.add(key, "must name a ConfigMap or a Secret", "accepted is one of config_map and secret", key+".config_map", key+".secret")
 		}

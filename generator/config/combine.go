@@ -24,10 +24,10 @@ func checkRegistries(c *Config, f *faults) {
 	}
 	plain("source_registry_uri", c.SourceRegistryURI)
 	plain("mirror_registry_uri", c.MirrorRegistryURI)
-	plain("pulp_registry_name", c.PulpRegistryName)
-	plain("pulp_sync_registry_name", c.PulpSyncRegistryName)
-	if u, err := url.Parse(c.PulpURL); err == nil && u.User == nil && u.Scheme == "http" && !slices.Contains(insecure, u.Host) {
-		f.add("pulp_url", fmt.Sprintf("%.60q has no TLS", c.PulpURL), "write https://, or name the host in registry_insecure", "registry_insecure")
+	for _, name := range sorted(c.Pulp) {
+		if u, err := url.Parse(c.Pulp[name].URL); err == nil && u.User == nil && u.Scheme == "http" && !slices.Contains(insecure, u.Host) {
+			f.add(pulpEntry(name).field("url").key, fmt.Sprintf("%.60q has no TLS", u), "write https://, or name the host in registry_insecure", "registry_insecure")
+		}
 	}
 	if u, err := registry.ParseURI(c.MirrorRegistryURI); err == nil && slices.Contains(hosts, u.Host) {
 		f.add("mirror_registry_uri", fmt.Sprintf("%.60q is a registry that images are pushed to", c.MirrorRegistryURI), "name another one than registry_uri does", "registry_uri")
@@ -100,7 +100,9 @@ func checkTimes(c *Config, f *faults) {
 		}
 	}
 	check("lock_timeout", c.LockTimeout)
-	check("pulp_timeout", c.PulpTimeout)
+	for _, name := range sorted(c.Pulp) {
+		check(pulpEntry(name).field("timeout").key, c.Pulp[name].Timeout)
+	}
 	for _, name := range sorted(c.Stages) {
 		check(place{key: "stages"}.field(name).key+".timeout", c.Stages[name].Timeout)
 	}

@@ -59,20 +59,15 @@ type Config struct {
 	// Proxy is how the stages reach what is outside the cluster.
 	Proxy Proxy `json:"proxy,omitzero"`
 
-	// PulpRegistryName is host[:port] of the registry that Pulp serves, if it is not the one that Pulp names.
+	// PulpRegistryName names the entry of pulp to sync into.
 	PulpRegistryName string `json:"pulp_registry_name,omitempty"`
 	// PulpSyncRegistryName goes before PulpRegistryName, as in OSBS.
 	PulpSyncRegistryName string `json:"pulp_sync_registry_name,omitempty"`
-	// PulpURL is the Pulp 3 server to sync into.
-	PulpURL string `json:"pulp_url,omitempty"`
-	// PulpSecret is the Secret with Pulp's username and password, or with tls.crt and tls.key. It need not exist.
+	// PulpSecret is the secret of the entries of pulp that name none.
 	PulpSecret string `json:"pulp_secret,omitempty"`
-	// PulpCA has certificates to trust at Pulp besides the system's.
-	PulpCA *Source `json:"pulp_ca,omitempty"`
-	// PulpRepositoryPrefix goes before the image's name in the name of a repository in Pulp.
-	PulpRepositoryPrefix string `json:"pulp_repository_prefix,omitempty"`
-	// PulpTimeout is how long Pulp may take.
-	PulpTimeout string `json:"pulp_timeout,omitempty"`
+	// Pulp are Pulp 3 servers, by the names that PulpRegistryName and PulpSyncRegistryName have for them. OSBS had them in dockpulp's
+	// configuration.
+	Pulp map[string]Pulp `json:"pulp,omitempty"`
 	// MirrorRegistryURI is a second registry to copy images into.
 	MirrorRegistryURI string `json:"mirror_registry_uri,omitempty"`
 	// ArchiveVolume is a volume, such as an NFS share, in which the sync stage stores images as files.
@@ -124,12 +119,9 @@ type Config struct {
 	Autorebuild Autorebuild `json:"autorebuild,omitzero"`
 }
 
-// PulpRegistry is the registry that Pulp serves: PulpSyncRegistryName, or PulpRegistryName if that is not set.
-func (c *Config) PulpRegistry() string { return cmp.Or(c.PulpSyncRegistryName, c.PulpRegistryName) }
-
 // Configured says whether a stage is in the chain: sync is if there is something to sync into, all others always are.
 func (c *Config) Configured(stage string) bool {
-	return stage != syncStage || c.PulpURL != "" || c.MirrorRegistryURI != "" || c.ArchiveVolume != nil
+	return stage != syncStage || c.NamedPulp().URL != "" || c.MirrorRegistryURI != "" || c.ArchiveVolume != nil
 }
 
 // The ways in which the build stage gets what it needs; see docs/build-engine.md.
@@ -188,6 +180,27 @@ type Proxy struct {
 	// NoProxy are hosts, domains such as .example.com, addresses and networks that are reached directly, besides those of the cluster:
 	// the API server, .svc and .cluster.local.
 	NoProxy List `json:"no_proxy,omitempty"`
+}
+
+// Pulp is a Pulp 3 server to sync into.
+type Pulp struct {
+	// URL is the server's, without a path.
+	URL string `json:"url"`
+	// APIPrefix is what Pulp's administrator has set API_ROOT to. Where Pulp has domains, the name of one follows, as in /pulp/team/.
+	APIPrefix string `json:"api_prefix,omitempty"`
+	// Secret is the Secret with Pulp's username and password, or with tls.crt and tls.key, or with all of them. It need not exist. Without
+	// this key it is pulp_secret.
+	Secret string `json:"secret,omitempty"`
+	// CA has certificates to trust at Pulp besides the system's.
+	CA *Source `json:"ca,omitempty"`
+	// Registry is host[:port] of the registry that Pulp serves, if it is not the one that Pulp names.
+	Registry string `json:"registry,omitempty"`
+	// RepositoryPrefix goes before the image's name in the name of a repository in Pulp.
+	RepositoryPrefix string `json:"repository_prefix,omitempty"`
+	// Timeout is how long Pulp may take.
+	Timeout string `json:"timeout,omitempty"`
+	// RetainVersions is how many versions of a repository Pulp keeps; 0 leaves to Pulp what it does.
+	RetainVersions int `json:"retain_versions,omitempty"`
 }
 
 // Volume is an existing volume: a claim, or an NFS share.

@@ -61,6 +61,10 @@ func TestLoadEverything(t *testing.T) {
 	}
 	large := &Resources{Requests: map[string]string{"cpu": "2", "memory": "4Gi"}, Limits: map[string]string{"memory": "16Gi", "example.com/device": "1"}}
 	no, yes := false, true
+	stage := Pulp{
+		URL: "https://stage.example.com:24817/", APIPrefix: "/pulp/team/", Secret: "stage-pulp", CA: &Source{ConfigMap: "site-ca", Key: "pulp.crt"},
+		Registry: "registry.stage.example.com:5000", RepositoryPrefix: "site-", Timeout: "1h", RetainVersions: 3,
+	}
 	want := &Config{
 		File: "full.yaml", Name: "images", Namespace: "builds",
 		Labels:      map[string]string{"app.kubernetes.io/instance": "prod", "team": "containers"},
@@ -72,8 +76,8 @@ func TestLoadEverything(t *testing.T) {
 		RegistrySecret: List{"registry", "second", "sources"}, RegistryCA: &Source{Secret: "registry-ca", Key: "bundle.pem"},
 		PullSecret: List{"pull"}, Proxy: Proxy{HTTP: "http://proxy.example.com:3128", HTTPS: "http://proxy.example.com:3128", NoProxy: List{".example.com", "10.0.0.0/8"}},
 		RegistryInsecure: List{"second.example.com:5000"}, SourceRegistryURI: "sources.example.com", HomeRegistry: List{"old.example.com"},
-		PulpRegistryName: "pulp-registry.example.com", PulpSyncRegistryName: "pulp-sync.example.com", PulpURL: "https://pulp.example.com",
-		PulpSecret: "pulp", PulpCA: &Source{ConfigMap: "site-ca", Key: "pulp.crt"}, PulpRepositoryPrefix: "site-", PulpTimeout: "1h",
+		PulpRegistryName: "prod", PulpSyncRegistryName: "stage", PulpSecret: "pulp",
+		Pulp:              map[string]Pulp{"prod": {URL: "https://pulp.example.com"}, "stage": stage},
 		MirrorRegistryURI: "mirror.example.com", ArchiveVolume: &Volume{NFS: &NFSVolume{Server: "nfs.example.com", Path: "/exports/images"}},
 		ArchiveDir: "builds/prod", ArchiveFormat: "docker", RepoConfig: ".osbs-repo-config", BumpRelease: "before-build", EarlyCutoff: &no, LockPolicy: "wait",
 		LockTimeout: "90m", LayerCache: &yes, Format: "oci", Compression: "zstd", Isolation: "chroot",
@@ -95,8 +99,8 @@ func TestLoadEverything(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
-	if got.PulpRegistry() != "pulp-sync.example.com" {
-		t.Errorf("Pulp's registry is %s", got.PulpRegistry())
+	if diff := cmp.Diff(stage, got.NamedPulp()); diff != "" {
+		t.Errorf("the Pulp that is named (-want +got):\n%s", diff)
 	}
 	for _, f := range fieldsOf(reflect.TypeFor[Config]()) {
 		if !bytes.Contains(data, []byte("\n"+f.name+":")) && !bytes.HasPrefix(data, []byte(f.name+":")) {
@@ -122,7 +126,7 @@ func TestDefaults(t *testing.T) {
 
 func TestConfigured(t *testing.T) {
 	for text, want := range map[string]bool{
-		"": false, "pulp_url: https://pulp.example.com": true, "mirror_registry_uri: m.example.com": true, "archive_volume: {claim: x}": true,
+		"": false, "{pulp_registry_name: a, pulp: {a: {url: https://pulp.example.com}}}": true, "mirror_registry_uri: m.example.com": true, "archive_volume: {claim: x}": true,
 	} {
 		c, err := Load("", []byte(text))
 		if err != nil || c.Configured("sync") != want || !c.Configured("push") {
@@ -136,13 +140,15 @@ func TestValidate(t *testing.T) {
 	c := Default()
 	c.Layout = Layout{Name: "fused"}
 	c.Platforms = List{"linux/amd64", "linux/arm64"}
-	c.PulpTimeout = "1h"
+	c.PulpRegistryName = "prod"
+	c.Pulp = map[string]Pulp{"prod": {Timeout: "5h"}}
 	c.Name = ""
 	c.Workspace.Size = "10GB"
 	want := strings.Join([]string{
 		`configuration: layout: puts build into a pod with other stages, and with several platforms it runs once for each; put build into a pod of its own, as chained and balanced do`,
 		`configuration: name: is empty`,
-		`configuration: pulp_timeout: makes no sense without pulp_url; set pulp_url, or leave this key out`,
+		`configuration: pulp.prod.timeout: 5h is more than a whole build may take, 4h; raise timeout, or lower this`,
+		`configuration: pulp.prod.url: is missing`,
 		`configuration: workspace.size: "10GB" is not accepted; accepted is a quantity such as 500m, 2, 512Mi or 4Gi`,
 	}, "\n")
 	if err := c.Validate(); err == nil || err.Error() != want {

@@ -178,6 +178,10 @@ func (d *decoder) structure(n *yaml.Node, v reflect.Value, at place, depth int) 
 func (d *decoder) unknown(line int, at place, name string, names []string) {
 	accepted := "accepted are " + join(names)
 	near := ""
+	if to := moved(name); to != "" && at.key == "" {
+		d.spoil(line, name, "unknown key", to)
+		return
+	}
 	if len(d.faults.list) < maxFaults { // more are not told
 		near = osbsconf.Nearest(name, names)
 	}

@@ -40,6 +40,7 @@ func FromOSBSConf(file string, data []byte, instance string, customizeFile strin
 			return nil, err
 		}
 	}
+	c.unnamedPulps()
 	c.proxies()
 	c.dropFaults()
 	text, err := c.render(fmt.Sprintf("The configuration of the pipeline, made from %s, instance %s.", file, instance))
@@ -110,6 +111,9 @@ func (c *converter) comment(key, text string) {
 // setting carries one setting over, or says why not.
 func (c *converter) setting(s osbsconf.Setting) {
 	carry, known := conversions[s.Key]
+	if s.Pulp != "" {
+		carry, known = pulpConversions[s.Key], pulpConversions[s.Key] != nil
+	}
 	if s.Key == "" {
 		carry, known = goneConversions[s.Name], goneConversions[s.Name] != nil
 		if strings.HasPrefix(s.Name, "node_selector.") {

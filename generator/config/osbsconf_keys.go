@@ -33,22 +33,18 @@ var conversions = map[string]carrier{
 	"memory_limit": limit("memory"),
 
 	"git_secret":  secretText("osbs-git", func(c *Config) *string { return &c.GitSecret }),
-	"git_ca_file": certificates("git_ca", func(c *Config) **Source { return &c.GitCA }),
+	"git_ca_file": certificates("git_ca", "osbs-git-ca", func(c *Config) **Source { return &c.GitCA }),
 	"submodules":  boolean(func(c *Config) **bool { return &c.Submodules }),
 
 	"registry_uri": registries, "registry_secret": registrySecrets,
-	"registry_ca_file":    certificates("registry_ca", func(c *Config) **Source { return &c.RegistryCA }),
+	"registry_ca_file":    certificates("registry_ca", "osbs-registry-ca", func(c *Config) **Source { return &c.RegistryCA }),
 	"registry_insecure":   list(func(c *Config) *List { return &c.RegistryInsecure }),
 	"source_registry_uri": oneRegistry(func(c *Config) *string { return &c.SourceRegistryURI }),
 	"home_registry":       list(func(c *Config) *List { return &c.HomeRegistry }),
 
 	"pulp_registry_name":      text(func(c *Config) *string { return &c.PulpRegistryName }),
 	"pulp_sync_registry_name": text(func(c *Config) *string { return &c.PulpSyncRegistryName }),
-	"pulp_url":                text(func(c *Config) *string { return &c.PulpURL }),
 	"pulp_secret":             secretText("osbs-pulp", func(c *Config) *string { return &c.PulpSecret }),
-	"pulp_ca_file":            certificates("pulp_ca", func(c *Config) **Source { return &c.PulpCA }),
-	"pulp_repository_prefix":  text(func(c *Config) *string { return &c.PulpRepositoryPrefix }),
-	"pulp_timeout":            durationText(func(c *Config) *string { return &c.PulpTimeout }),
 	"mirror_registry_uri":     oneRegistry(func(c *Config) *string { return &c.MirrorRegistryURI }),
 	"archive_dir":             remember,
 	"archive_format":          text(func(c *Config) *string { return &c.ArchiveFormat }),
@@ -119,9 +115,8 @@ func secretText(standard string, into func(*Config) *string) carrier {
 }
 
 // certificates carries a file of this machine: a ConfigMap takes its place.
-func certificates(key string, into func(*Config) **Source) carrier {
+func certificates(key, name string, into func(*Config) **Source) carrier {
 	return func(c *converter, s osbsconf.Setting) {
-		name := "osbs-" + strings.ReplaceAll(key, "_", "-")
 		*into(c.config) = &Source{ConfigMap: name}
 		c.from(key, s)
 		c.note(c.where(s), "is a file of this machine: make the ConfigMap with `kubectl create configmap %s --from-file=ca.crt=%s`", name, s.Value)

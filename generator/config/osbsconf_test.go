@@ -30,6 +30,7 @@ func convert(t *testing.T, conf, instance, customize string) (*Conversion, *Conf
 func TestFromOSBSConf(t *testing.T) {
 	for name, c := range map[string]struct{ conf, customize string }{
 		"prod": {"prod.conf", "prod.json"}, "prod-without-customize": {conf: "prod.conf"}, "local": {conf: "local.conf"},
+		"pulp": {"pulp.conf", "pulp.json"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			read := func(file string) string {
@@ -57,10 +58,10 @@ func value(key string) string {
 	values := map[string]string{
 		"verify_ssl": "true", "verbose": "true", "scratch": "true", "submodules": "false", "layer_cache": "false", "cpu_limit": "2", "memory_limit": "4Gi",
 		"registry_uri": "r.example.com", "registry_insecure": "r.example.com", "source_registry_uri": "r.example.com", "home_registry": "r.example.com",
-		"mirror_registry_uri": "r.example.com", "pulp_url": "https://pulp.example.com", "pulp_timeout": "600", "archive_format": "oci", "bump_release": "never",
+		"mirror_registry_uri": "r.example.com", "archive_format": "oci", "bump_release": "never",
 		"lock_policy": "wait", "lock_timeout": "600", "format": "oci", "compression": "zstd", "build_secret": "a=b", "storage_driver": "vfs", "isolation": "chroot",
-		"early_cutoff": "false", "jobs": "2", "parallel": "2", "keep_builds": "2", "platform": "linux/arm64", "registry_secret": "s", "pulp_registry_name": "p.example.com",
-		"pulp_sync_registry_name": "p.example.com", "platforms": "x86_64", "storage_limit": "20Gi", "worker_max_run_hours": "3", "orchestrator_max_run_hours": "3",
+		"early_cutoff": "false", "jobs": "2", "parallel": "2", "keep_builds": "2", "platform": "linux/arm64", "registry_secret": "s", "registry_api_versions": "v1,v2",
+		"platforms": "x86_64", "storage_limit": "20Gi", "worker_max_run_hours": "3", "orchestrator_max_run_hours": "3",
 		"nfs_server_path": "nfs.example.com:/a", "node_selector.": "a=b",
 	}
 	if v, ok := values[key]; ok {
@@ -127,7 +128,7 @@ func TestCarriedValues(t *testing.T) {
 		"no TLS":            {"registry_uris = a.example.com, http://b.example.com", "", func(c *Config) any { return c.RegistryInsecure }, List{"b.example.com"}},
 		"seconds":           {"lock_timeout = 5400\nlock_policy = wait", "", func(c *Config) any { return c.LockTimeout }, "1h30m"},
 		"fail has no limit": {"lock_timeout = 5400\nlock_policy = fail", "", func(c *Config) any { return c.LockTimeout }, ""},
-		"Pulp's name alone": {"pulp_registry_name = p.example.com", "", func(c *Config) any { return c.PulpRegistryName }, ""},
+		"Pulp's name alone": {"pulp_registry_name = prod", "", func(c *Config) any { return c.PulpRegistryName }, ""},
 		"secrets too few":   {"registry_uri = a, b, c\nregistry_secret = x, y", "", func(c *Config) any { return c.RegistrySecret }, List{"osbs-registry"}},
 		"secret twice":      {"registry_uri = a, b\nregistry_secret = x, x", "", func(c *Config) any { return c.RegistrySecret }, List{"x"}},
 		"architectures":     {"platforms = x86_64 ppc64le", "", func(c *Config) any { return c.Platforms }, List{"linux/amd64", "linux/ppc64le"}},
@@ -137,11 +138,6 @@ func TestCarriedValues(t *testing.T) {
 		"proxy's password":  {"proxy = http://a:b@p.example.com", "", func(c *Config) any { return c.Proxy.HTTP }, ""},
 		"NFS":               {"nfs_server_path = n.example.com:/x/\nnfs_dest_dir = /a/../b/", "", func(c *Config) any { return c.ArchiveDir }, "b"},
 		"no autorebuild":    {"", `{"disable_plugins": [{"plugin_type": "prebuild_plugins", "plugin_name": "check_and_set_rebuild"}]}`, func(c *Config) any { return *c.Autorebuild.Enabled }, false},
-		"Pulp off": {"pulp_url = https://p.example.com\npulp_timeout = 60", `{"disable_plugins": [{"plugin_type": "postbuild_plugins", "plugin_name": "pulp_push"}]}`,
-			func(c *Config) any { return c.PulpURL + c.PulpTimeout }, ""},
-		"Pulp off and on": {"pulp_url = https://p.example.com", `{"disable_plugins": [{"plugin_type": "postbuild_plugins", "plugin_name": "pulp_sync"}],
-			"enable_plugins": [{"plugin_type": "postbuild_plugins", "plugin_name": "pulp_sync", "plugin_args": {"pulp_registry_name": "q.example.com"}}]}`,
-			func(c *Config) any { return c.PulpRegistryName }, "q.example.com"},
 		"parent registry": {"", `{"enable_plugins": [{"plugin_type": "prebuild_plugins", "plugin_name": "pull_base_image", "plugin_args": {"parent_registry": "s.example.com", "parent_registry_insecure": true}}]}`,
 			func(c *Config) any { return c.SourceRegistryURI + strings.Join(c.RegistryInsecure, "") }, "s.example.coms.example.com"},
 		"inner": {"", `{"source_registry": {"uri": "s.example.com"}, "postbuild_plugins": [{"name": "tag_and_push", "args": {"registries": {"r.example.com": {"insecure": true}}}}]}`,
@@ -232,7 +228,7 @@ func FuzzFromOSBSConf(f *testing.F) {
 		customize, _ := os.ReadFile("testdata/osbsconf/" + name + ".json")
 		f.Add(conf, customize)
 	}
-	f.Add([]byte("[local]\nregistry_uri = http://x\npulp_url = https://p\n"), []byte(`{"source_registry": {"uri": "a.b"}, "prebuild_plugins": [{"name": "bump_release", "args": {}}]}`))
+	f.Add([]byte("[local]\nregistry_uri = http://x\npulp_registry_name = p\n[pulp.p]\nurl = https://p\n"), []byte(`{"source_registry": {"uri": "a.b"}, "prebuild_plugins": [{"name": "bump_release", "args": {}}]}`))
 	f.Fuzz(func(t *testing.T, conf, customize []byte) {
 		got, err := FromOSBSConf("osbs.conf", conf, "", "prod_customize.json", customize)
 		if err != nil {

@@ -66,36 +66,6 @@ var pluginConversions = map[string]func(*converter, plugin){
 	"add_labels_in_dockerfile": labelsPlugin, "cp_built_image_to_nfs": archivePlugin, "compress": compressPlugin, "check_and_set_platforms": platformsPlugin,
 }
 
-// pulpPlugin leaves Pulp out if a site has switched it off, and takes the registry's name if it is on.
-func pulpPlugin(c *converter, p plugin) {
-	if p.enabled {
-		if name := p.arg("pulp_registry_name").text(); name != "" && c.config.PulpRegistryName == "" && rulesByKind["pulp_registry_name"].text(name) == nil {
-			c.config.PulpRegistryName = name
-			c.fromPlugin("pulp_registry_name", p)
-		}
-		if c.config.PulpURL == "" {
-			c.note(c.plugin(p), "needs pulp_url: where Pulp is was in dockpulp's configuration, which is not read; it must be Pulp 3")
-		} else {
-			c.note(c.plugin(p), "needs nothing: with pulp_url the stage sync syncs, tags and publishes")
-		}
-		c.arguments(p, []string{"pulp_registry_name"})
-		return
-	}
-	k := c.config
-	if k.PulpURL+k.PulpRegistryName+k.PulpSyncRegistryName+k.PulpSecret+k.PulpRepositoryPrefix+k.PulpTimeout == "" && k.PulpCA == nil {
-		c.note(c.plugin(p), "needs nothing: Pulp is not configured, so it is not in the Pipeline")
-		return
-	}
-	for _, key := range []string{"pulp_url", "pulp_registry_name", "pulp_sync_registry_name", "pulp_secret", "pulp_ca", "pulp_repository_prefix", "pulp_timeout"} {
-		for _, where := range c.comments[key] {
-			c.note(where, "is not carried over, because %s switches %s off: leave Pulp out, or set pulp_url and the keys with it", c.customizeFile, p.name)
-		}
-		delete(c.comments, key)
-	}
-	k.PulpURL, k.PulpRegistryName, k.PulpSyncRegistryName, k.PulpSecret, k.PulpCA, k.PulpRepositoryPrefix, k.PulpTimeout = "", "", "", "", nil, "", ""
-	c.note(c.plugin(p), "is carried over: no key of Pulp is set, so Pulp is not in the Pipeline")
-}
-
 func importPlugin(c *converter, p plugin) {
 	if !p.enabled {
 		c.overlay = append(c.overlay, overlayEntry{comment: c.plugin(p), text: "- disable: " + importStage})

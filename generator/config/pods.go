@@ -111,7 +111,7 @@ func checkStages(c *Config, f *faults) {
 			continue
 		}
 		if !c.Configured(name) {
-			f.add(at, "is about a stage that is not configured", "sync needs pulp_url, mirror_registry_uri or archive_volume", "pulp_url", "mirror_registry_uri", "archive_volume")
+			f.add(at, "is about a stage that is not configured", "sync needs pulp_registry_name, mirror_registry_uri or archive_volume", "pulp", "pulp_registry_name", "pulp_sync_registry_name", "mirror_registry_uri", "archive_volume")
 		}
 		checkResources(f, at+".resources", s.Resources)
 		for i, t := range s.Tolerations {

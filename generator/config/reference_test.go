@@ -15,7 +15,8 @@ import (
 // sections are the mappings whose keys have a table, by the key under which they are.
 var sections = []struct{ title, key, text string }{
 	{"Keys", "", ""},
-	{"Certificates", "git_ca", "`git_ca`, `registry_ca` and `pulp_ca` name a key of a ConfigMap, or of a Secret."},
+	{"Certificates", "git_ca", "`git_ca`, `registry_ca` and `ca` of a Pulp name a key of a ConfigMap, or of a Secret."},
+	{"pulp", "pulp", "`pulp.NAME`, where NAME is what `pulp_registry_name` says. Several Pulps are accepted: the one that is named is synced into."},
 	{"Volumes", "archive_volume", "`archive_volume` and `storage` are an existing claim, or an NFS share."},
 	{"NFS shares", "archive_volume.nfs", "`nfs` of a volume."},
 	{"build_secret", "build_secret", "Each element has all of these keys."},

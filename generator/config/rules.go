@@ -74,6 +74,7 @@ var (
 		accepted: "the form is [https://|http://]host[:port][/v2]", examples: []any{"registry.example.com:5000"}}
 	image = rule{pattern: `^\S+$`, longest: 1024, check: checkImage, accepted: "accepted is an image, such as registry.example.com/osbs/build:1.0, best by digest",
 		examples: []any{"registry.example.com/osbs/build@sha256:..."}}
+	pulpName = rule{pattern: `^[A-Za-z0-9][-A-Za-z0-9_.]*$`, longest: 100, accepted: "accepted are letters, digits, -, _ and ., a letter or digit first"}
 	labelKey = rule{pattern: qualifiedPattern, longest: 317, check: valid(validation.IsQualifiedName),
 		accepted: "accepted is a label's key: letters, digits, -, _ and ., with an optional DNS name and / before them"}
 	labelValue = rule{pattern: `^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$`, longest: validation.LabelValueMaxLength, empty: true,
@@ -111,15 +112,21 @@ var rulesByKind = map[string]rule{
 	"source_registry_uri": registryURI,
 	"home_registry[]":     registryURI,
 
-	"pulp_registry_name":      with(registryURI, needs("pulp_url")),
-	"pulp_sync_registry_name": with(registryURI, needs("pulp_url")),
-	"pulp_url": {pattern: `^https?://[^\s@]+$`, longest: 1024, check: checkURL, accepted: "accepted is a URL that begins with https:// or http:// and holds no credentials",
-		examples: []any{"https://pulp.example.com"}},
-	"pulp_secret": with(secretName, needs("pulp_url")),
-	"pulp_ca":     {needs: "pulp_url"},
-	"pulp_repository_prefix": {pattern: `^[A-Za-z0-9][-A-Za-z0-9_.]*$`, longest: 100, accepted: "accepted are letters, digits, -, _ and ., a letter or digit first",
-		needs: "pulp_url", examples: []any{"site-"}},
-	"pulp_timeout":        with(duration, needs("pulp_url"), unset("30m")),
+	"pulp_registry_name":      pulpName,
+	"pulp_sync_registry_name": pulpName,
+	"pulp_secret":             with(secretName, needs("pulp")),
+	"pulp":                    {keys: &pulpName},
+	"pulp.url": {pattern: `^https?://[^\s@/?#]+/?$`, longest: 1024, check: checkPulpURL,
+		accepted: "accepted is https://host[:port] or http://host[:port], without credentials", examples: []any{"https://pulp.example.com"}},
+	"pulp.api_prefix": {pattern: `^/([A-Za-z0-9_-]+/)*[A-Za-z0-9_-]*$`, longest: 253, accepted: "the form is /pulp/", unset: "/pulp/"},
+	"pulp.secret":     secretName,
+	"pulp.registry": {pattern: `^[^\s/@,]+$`, longest: 260, check: checkRegistry, accepted: "accepted is host[:port]",
+		examples: []any{"registry.pulp.example.com"}},
+	"pulp.repository_prefix": {pattern: `^[A-Za-z0-9][-A-Za-z0-9_.]*$`, longest: 100, accepted: "accepted are letters, digits, -, _ and ., a letter or digit first",
+		examples: []any{"site-"}},
+	"pulp.timeout":         with(duration, unset("30m")),
+	"pulp.retain_versions": {least: 0, most: 100_000, unset: 0},
+
 	"mirror_registry_uri": registryURI,
 	"archive_dir": {pattern: `^[^/\x00-\x1f\x7f][^\x00-\x1f\x7f]*$`, longest: 1024, check: checkRelative, accepted: "accepted is a path below the top of archive_volume",
 		needs: "archive_volume", examples: []any{"images/prod"}},
@@ -315,7 +322,7 @@ func checkPlatform(text string) error {
 // checkURL does not repeat a URL that holds credentials.
 func checkURL(text string) error {
 	if strings.Contains(text, "@") {
-		return errors.New("the URL holds credentials, which belong in pulp_secret")
+		return errors.New("the URL holds credentials, which belong in the Secret")
 	}
 	u, err := url.Parse(text)
 	if err != nil || u.Hostname() == "" || u.RawQuery != "" || u.Fragment != "" {

@@ -282,8 +282,11 @@ func TestUnsetIsTheStagesDefault(t *testing.T) {
 	if got := rulesByKind["repo_config"].unset; got != repoconfig.DefaultName {
 		t.Errorf("repo_config: %v", got)
 	}
-	if got := strings.TrimSuffix(pulp.DefaultTimeout.String(), "0s"); rulesByKind["pulp_timeout"].unset != got {
-		t.Errorf("pulp_timeout: %v", got)
+	if got := strings.TrimSuffix(pulp.DefaultTimeout.String(), "0s"); rulesByKind["pulp.timeout"].unset != got {
+		t.Errorf("pulp.timeout: %v", got)
+	}
+	if got := rulesByKind["pulp.api_prefix"].unset; got != pulp.DefaultAPIPrefix {
+		t.Errorf("pulp.api_prefix: %v", got)
 	}
 }
 
@@ -346,7 +349,8 @@ func TestSchemaFindsEachFault(t *testing.T) {
 	s := compile(t)
 	for _, text := range []string{
 		"nam: x", "name: 5", "name: A", "layout: fuse", "layout: [[clone, scan]]", "platforms: [x]", "registry_uri: 5", "registry_uri: []", "registry_uri: [ftp://x]",
-		"git_ca: {config_map: a, secret: b}", "git_ca: {}", "git_ca: {config_map: a, kye: b}", "archive_dir: x", "pulp_timeout: 1h", "timeout: 4", "timeout: 4 h",
+		"git_ca: {config_map: a, secret: b}", "git_ca: {}", "git_ca: {config_map: a, kye: b}", "archive_dir: x", "pulp_timeout: 1h", "pulp_secret: a", "pulp: {a: {}}", "pulp: {a: {url: ftp://x}}", "pulp: {a: {url: https://x/pulp}}", "pulp: {a b: {url: https://x}}",
+		"pulp: {a: {url: https://x, api_prefix: pulp}}", "pulp: {a: {url: https://x, registry: r/v2}}", "pulp: {a: {url: https://x, retain_versions: -1}}", "pulp: {a: {url: https://x, ca: {}}}", "timeout: 4", "timeout: 4 h",
 		"jobs: -1", "jobs: 1.5", "layer_cache: 'true'", "lock_policy: queue", "stages: {bild: {}}", "stages: {build: {retries: 11}}", "stages: {build: {env: {A-B: x}}}",
 		"stages: {build: {tolerations: [{kye: a}]}}", "stages: {build: {resources: {limits: {gpu: 1}}}}", "storage: {claim: a, nfs: {server: a, path: /b}}",
 		"storage: {nfs: {server: a}}", "build_secret: [{id: a}]", "autorebuild: {rate: 0}", "labels: {a: 'b c'}", "[]", "labels:",
@@ -365,7 +369,7 @@ func TestSchemaFindsEachFault(t *testing.T) {
 }
 
 func TestExamplesOfTheSchemaAreValid(t *testing.T) {
-	for _, key := range []string{"layout", "platforms", "registry_uri", "committer_email", "timeout", "pulp_url"} {
+	for _, key := range []string{"layout", "platforms", "registry_uri", "committer_email", "timeout"} {
 		for _, example := range rulesByKind[key].examples {
 			text, err := json.Marshal(map[string]any{key: example, "workspace": map[string]any{"access_mode": "ReadWriteMany"}})
 			if err != nil {

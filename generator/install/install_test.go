@@ -161,7 +161,7 @@ func TestRightsAreFew(t *testing.T) {
 
 func TestSecrets(t *testing.T) {
 	cfg := config.Default()
-	cfg.PulpURL = "https://pulp.example.com"
+	cfg.PulpRegistryName, cfg.Pulp = "prod", map[string]config.Pulp{"prod": {URL: "https://pulp.example.com"}, "other": {URL: "https://other.example.com", Secret: "other"}}
 	cfg.BuildSecret = []config.BuildSecret{{ID: "npm", Secret: "npm", Key: "token"}}
 	var names []string
 	for _, s := range install.Secrets(cfg) {

@@ -21,6 +21,8 @@ type Secret struct {
 	Optional bool
 	// keys are those that one of no special type must have.
 	keys []string
+	// older are sets of keys that OSBS had, and that still serve.
+	older [][]string
 }
 
 // Secrets are the Secrets that an installation expects.
@@ -41,10 +43,10 @@ func Secrets(cfg *config.Config) []Secret {
 			For: "the stages that speak to registries, where they have no other credentials", Optional: true,
 		})
 	}
-	if cfg.PulpURL != "" {
+	if pulp := cfg.NamedPulp(); pulp.URL != "" {
 		out = append(out, Secret{
-			Name: cfg.PulpSecret, Types: []string{"kubernetes.io/basic-auth", "kubernetes.io/tls"}, Keys: "username and password, or tls.crt and tls.key",
-			For: "sync: Pulp", Optional: true,
+			Name: pulp.Secret, Types: []string{"kubernetes.io/basic-auth", "kubernetes.io/tls", "Opaque"}, Keys: "username and password, or tls.crt and tls.key, or both",
+			For: "sync: Pulp", Optional: true, older: [][]string{{"pulp.cer", "pulp.key"}},
 		})
 	}
 	for _, s := range cfg.BuildSecret {
@@ -53,7 +55,7 @@ func Secrets(cfg *config.Config) []Secret {
 	for _, source := range []struct {
 		from *config.Source
 		who  string
-	}{{cfg.GitCA, "clone, prepare and push"}, {cfg.RegistryCA, "the stages that speak to registries"}, {cfg.PulpCA, "sync"}} {
+	}{{cfg.GitCA, "clone, prepare and push"}, {cfg.RegistryCA, "the stages that speak to registries"}, {cfg.NamedPulp().CA, "sync"}} {
 		if source.from != nil && source.from.Secret != "" {
 			out = append(out, Secret{Name: source.from.Secret, Types: []string{"Opaque"}, Keys: source.from.DataKey(), For: source.who + ": certificates to trust",
 				keys: []string{source.from.DataKey()}})
@@ -80,6 +82,7 @@ func merged(all []Secret) []Secret {
 		out[at].For += "; " + s.For
 		out[at].Optional = out[at].Optional && s.Optional
 		out[at].keys = append(slices.Clone(out[at].keys), s.keys...)
+		out[at].older = append(slices.Clone(out[at].older), s.older...)
 		if out[at].Keys != s.Keys {
 			out[at].Keys += "; " + s.Keys
 		}
@@ -142,7 +145,7 @@ func (s Secret) KeySets() [][]string {
 	if len(out) == 0 && len(s.keys) > 0 {
 		out = append(out, s.keys)
 	}
-	return out
+	return append(out, s.older...)
 }
 
 // Command is what makes the Secret, with words in capitals for what only a person knows.

@@ -105,7 +105,10 @@ func anyConfig(r *rand.Rand) *config.Config {
 		func() { cfg.RegistrySecret = config.List{"a", "b", "c"} },
 		func() { cfg.RegistryCA = &config.Source{ConfigMap: "ca"} },
 		func() { cfg.GitCA = &config.Source{Secret: "ca", Key: "tls.crt"} },
-		func() { cfg.PulpURL, cfg.PulpCA = "https://pulp.example.com", &config.Source{ConfigMap: "ca"} },
+		func() {
+			cfg.PulpRegistryName = "prod"
+			cfg.Pulp = map[string]config.Pulp{"prod": {URL: "https://pulp.example.com", CA: &config.Source{ConfigMap: "ca"}}}
+		},
 		func() { cfg.MirrorRegistryURI = "mirror.example.com" },
 		func() { cfg.ArchiveVolume, cfg.ArchiveDir = &config.Volume{Claim: "images"}, "tar" },
 		func() {

@@ -46,7 +46,7 @@ func TestDocs(t *testing.T) {
 			for _, layout := range []string{config.Chained, config.Balanced, config.Fused} {
 				cfg := config.Default()
 				cfg.RegistryURI = config.List{"registry.example.com"}
-				cfg.PulpURL, cfg.PulpRegistryName = "https://pulp.example.com", "pulp"
+				cfg.PulpRegistryName, cfg.Pulp = "prod", map[string]config.Pulp{"prod": {URL: "https://pulp.example.com"}}
 				cfg.Layout = config.Layout{Name: layout}
 				out, err := generator.Generate(context.Background(), generator.Input{Config: cfg, Overlays: entries})
 				if err != nil {

@@ -119,7 +119,7 @@ func generated(tb testing.TB, version string, overlays ...string) []*yaml.RNode 
 	tb.Helper()
 	cfg := config.Default()
 	cfg.RegistryURI = config.List{"registry.example.com"}
-	cfg.PulpURL, cfg.PulpRegistryName = "https://pulp.example.com", "pulp"
+	cfg.PulpRegistryName, cfg.Pulp = "prod", map[string]config.Pulp{"prod": {URL: "https://pulp.example.com"}}
 	cfg.Platforms = config.List{"linux/amd64", "linux/arm64"}
 	in := generator.Input{Config: cfg, Version: version}
 	for _, text := range overlays {

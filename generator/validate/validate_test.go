@@ -54,7 +54,8 @@ registry_uri: a.example.com, b.example.com
 registry_secret: x, y
 platforms: linux/amd64, linux/arm64
 workspace: {access_mode: ReadWriteMany}
-pulp_url: https://pulp.example.com
+pulp_registry_name: prod
+pulp: {prod: {url: "https://pulp.example.com"}}
 mirror_registry_uri: m.example.com
 archive_volume: {claim: x}
 git_ca: {config_map: a}
