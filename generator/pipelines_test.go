@@ -92,7 +92,7 @@ func TestRuns(t *testing.T) {
 		"chained":    {"chained", "Builds the head of a branch: kubectl create -f runs/chained.yaml", nil},
 		"balanced":   {"balanced", "The same in three pods.", nil},
 		"fused":      {"fused", "The same in one pod.", nil},
-		"pulp":       {"pulp", "The image goes into Pulp, a second registry and an archive too.", nil},
+		"pulp":       {"pulp", "The image goes into Pulp, a mirror registry and an archive too.", nil},
 		"multi-arch": {"multi-arch", "One image for two platforms.", nil},
 		"commit": {"chained", "Builds a commit, and fails if the branch has moved on.",
 			map[string]string{"git-commit": "0123456789012345678901234567890123456789"}},

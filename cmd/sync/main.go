@@ -1,5 +1,5 @@
-// Command sync is the sync stage: it brings the pushed image into a second registry, a directory and a Pulp server, as far as they
-// are configured.
+// Command sync is the sync stage: it brings the pushed image into mirror registries, a directory and a Pulp server, as far as
+// they are configured.
 package main
 
 import (
@@ -20,7 +20,7 @@ func main() { step.Main(spec()) }
 func spec() step.Spec {
 	return step.Spec{
 		Name:      "sync",
-		Summary:   "brings the pushed image into a second registry, a directory and a Pulp server, whichever are configured",
+		Summary:   "brings the pushed image into mirror registries, a directory and a Pulp server, whichever are configured",
 		Results:   []step.Result{{Name: "locations", Description: "where the image now is, separated by commas"}},
 		Skippable: true,
 		Flags:     flags,
@@ -30,7 +30,7 @@ func spec() step.Spec {
 // settings are the values of the flags.
 type settings struct {
 	access                    *registry.Flags
-	mirror                    *string
+	mirrors                   *string
 	jobs                      *int
 	archiveDir, archiveFormat *string
 	pulpURL, pulpAPIPrefix    *string
@@ -44,7 +44,7 @@ func flags(f *step.FlagSet) step.Run {
 	s := settings{
 		access:        registry.RegisterFlags(f, "registries that were pushed into, of which the first is synced from"),
 		jobs:          f.Int("jobs", 0, "blobs to copy at once; 0 means the default"),
-		mirror:        f.String("mirror-registry-uri", "", "second registry to copy the image into; empty means none"),
+		mirrors:       f.String("mirror-registry-uri", "", "further registries to copy the image into, separated by commas; empty means none"),
 		archiveDir:    f.String("archive-dir", "", "directory to store the image in as a tar file; empty means none"),
 		archiveFormat: f.String("archive-format", "oci", "form of the tar file: oci (an OCI image layout) or docker (for docker load)"),
 		pulpURL:       f.String("pulp-url", "", "Pulp 3 server to sync into, such as https://pulp.example.com; empty means none"),
@@ -75,24 +75,17 @@ func flags(f *step.FlagSet) step.Run {
 
 // targets are those that the flags configure: the fastest first.
 func (s settings) targets(env step.Env) (*registry.Client, []imagesync.Target, error) {
-	var others []registry.URI
-	var targets []imagesync.Target
-	var mirror *imagesync.Registry
-	if *s.mirror != "" {
-		uri, err := registry.ParseURI(*s.mirror)
-		if err != nil {
-			return nil, nil, err
-		}
-		others = append(others, uri)
-		mirror = &imagesync.Registry{URI: uri, Jobs: *s.jobs}
-		targets = append(targets, mirror)
-	}
-	client, _, err := s.access.Open(env, others...)
+	mirrors, err := registry.ParseURIs(*s.mirrors)
 	if err != nil {
 		return nil, nil, err
 	}
-	if mirror != nil {
-		mirror.Client = client
+	client, _, err := s.access.Open(env, mirrors...)
+	if err != nil {
+		return nil, nil, err
+	}
+	var targets []imagesync.Target
+	for _, uri := range mirrors {
+		targets = append(targets, &imagesync.Registry{Client: client, URI: uri, Jobs: *s.jobs})
 	}
 	if *s.archiveDir != "" {
 		format, err := imagesync.ParseFormat(*s.archiveFormat)

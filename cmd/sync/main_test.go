@@ -100,6 +100,7 @@ func TestStepErrors(t *testing.T) {
 		"Pulp's secret":   {[]string{"--pulp-url", "https://pulp", "--pulp-secret-dir", "."}, 5, "holds no credentials"},
 		"Pulp's prefix":   {[]string{"--pulp-url", "https://pulp", "--pulp-api-prefix", "pulp"}, 2, "the API prefix of Pulp"},
 		"versions":        {[]string{"--pulp-url", "https://pulp", "--pulp-retain-versions", "-1"}, 2, "is no number of versions"},
+		"mirror twice":    {[]string{"--mirror-registry-uri", "r,https://r"}, 2, "named twice"},
 		"mirror is home":  {[]string{"--mirror-registry-uri", home.URL}, 2, "is the one that was pushed into"},
 		"malformed limit": {[]string{"--pulp-timeout", "soon"}, 2, "pulp-timeout"},
 	} {

@@ -40,7 +40,7 @@ func configured(cfg *config.Config) []setting {
 		{"pulp-repository-prefix", pulp.RepositoryPrefix},
 		{"pulp-timeout", pulp.Timeout},
 		{"pulp-retain-versions", number(pulp.RetainVersions)},
-		{"mirror-registry-uri", cfg.MirrorRegistryURI},
+		{"mirror-registry-uri", strings.Join(cfg.MirrorRegistryURI, ",")},
 		{"archive-dir", archiveDir(cfg)},
 		{"archive-format", cfg.ArchiveFormat},
 		{"repo-config", cfg.RepoConfig},

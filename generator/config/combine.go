@@ -23,14 +23,19 @@ func checkRegistries(c *Config, f *faults) {
 		plain(place{key: "registry_uri"}.element(i).key, text)
 	}
 	plain("source_registry_uri", c.SourceRegistryURI)
-	plain("mirror_registry_uri", c.MirrorRegistryURI)
+	mirrors := hostsOf(f, "mirror_registry_uri", c.MirrorRegistryURI)
+	for i, text := range c.MirrorRegistryURI {
+		plain(place{key: "mirror_registry_uri"}.element(i).key, text)
+	}
 	for _, name := range sorted(c.Pulp) {
 		if u, err := url.Parse(c.Pulp[name].URL); err == nil && u.User == nil && u.Scheme == "http" && !slices.Contains(insecure, u.Host) {
 			f.add(pulpEntry(name).field("url").key, fmt.Sprintf("%.60q has no TLS", u), "write https://, or name the host in registry_insecure", "registry_insecure")
 		}
 	}
-	if u, err := registry.ParseURI(c.MirrorRegistryURI); err == nil && slices.Contains(hosts, u.Host) {
-		f.add("mirror_registry_uri", fmt.Sprintf("%.60q is a registry that images are pushed to", c.MirrorRegistryURI), "name another one than registry_uri does", "registry_uri")
+	for _, mirror := range mirrors {
+		if slices.Contains(hosts, mirror) {
+			f.add("mirror_registry_uri", fmt.Sprintf("%.60q is a registry that images are pushed to", mirror), "name another one than registry_uri does", "registry_uri")
+		}
 	}
 	for i, secret := range c.RegistrySecret {
 		if slices.Contains(c.RegistrySecret[:i], secret) {

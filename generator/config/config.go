@@ -68,8 +68,8 @@ type Config struct {
 	// Pulp are Pulp 3 servers, by the names that PulpRegistryName and PulpSyncRegistryName have for them. OSBS had them in dockpulp's
 	// configuration.
 	Pulp map[string]Pulp `json:"pulp,omitempty"`
-	// MirrorRegistryURI is a second registry to copy images into.
-	MirrorRegistryURI string `json:"mirror_registry_uri,omitempty"`
+	// MirrorRegistryURI are further registries to copy images into. Each gets the floating tags only when all have the image.
+	MirrorRegistryURI List `json:"mirror_registry_uri,omitempty"`
 	// ArchiveVolume is a volume, such as an NFS share, in which the sync stage stores images as files.
 	ArchiveVolume *Volume `json:"archive_volume,omitempty"`
 	// ArchiveDir is the directory of ArchiveVolume for the files, relative to the volume's top. Without it they lie at the top.
@@ -121,7 +121,7 @@ type Config struct {
 
 // Configured says whether a stage is in the chain: sync is if there is something to sync into, all others always are.
 func (c *Config) Configured(stage string) bool {
-	return stage != syncStage || c.NamedPulp().URL != "" || c.MirrorRegistryURI != "" || c.ArchiveVolume != nil
+	return stage != syncStage || c.NamedPulp().URL != "" || len(c.MirrorRegistryURI) > 0 || c.ArchiveVolume != nil
 }
 
 // The ways in which the build stage gets what it needs; see docs/build-engine.md.

@@ -78,7 +78,7 @@ func TestLoadEverything(t *testing.T) {
 		RegistryInsecure: List{"second.example.com:5000"}, SourceRegistryURI: "sources.example.com", HomeRegistry: List{"old.example.com"},
 		PulpRegistryName: "prod", PulpSyncRegistryName: "stage", PulpSecret: "pulp",
 		Pulp:              map[string]Pulp{"prod": {URL: "https://pulp.example.com"}, "stage": stage},
-		MirrorRegistryURI: "mirror.example.com", ArchiveVolume: &Volume{NFS: &NFSVolume{Server: "nfs.example.com", Path: "/exports/images"}},
+		MirrorRegistryURI: List{"mirror.example.com"}, ArchiveVolume: &Volume{NFS: &NFSVolume{Server: "nfs.example.com", Path: "/exports/images"}},
 		ArchiveDir: "builds/prod", ArchiveFormat: "docker", RepoConfig: ".osbs-repo-config", BumpRelease: "before-build", EarlyCutoff: &no, LockPolicy: "wait",
 		LockTimeout: "90m", LayerCache: &yes, Format: "oci", Compression: "zstd", Isolation: "chroot",
 		BuildSecret: []BuildSecret{{ID: "pip", Secret: "pip-conf", Key: "pip.conf"}}, Jobs: 4,

@@ -36,7 +36,7 @@ var conversions = map[string]carrier{
 	"git_ca_file": certificates("git_ca", "osbs-git-ca", func(c *Config) **Source { return &c.GitCA }),
 	"submodules":  boolean(func(c *Config) **bool { return &c.Submodules }),
 
-	"registry_uri": registries, "registry_secret": registrySecrets,
+	"registry_uri": registries(func(c *Config) *List { return &c.RegistryURI }), "registry_secret": registrySecrets,
 	"registry_ca_file":    certificates("registry_ca", "osbs-registry-ca", func(c *Config) **Source { return &c.RegistryCA }),
 	"registry_insecure":   list(func(c *Config) *List { return &c.RegistryInsecure }),
 	"source_registry_uri": oneRegistry(func(c *Config) *string { return &c.SourceRegistryURI }),
@@ -45,7 +45,7 @@ var conversions = map[string]carrier{
 	"pulp_registry_name":      text(func(c *Config) *string { return &c.PulpRegistryName }),
 	"pulp_sync_registry_name": text(func(c *Config) *string { return &c.PulpSyncRegistryName }),
 	"pulp_secret":             secretText("osbs-pulp", func(c *Config) *string { return &c.PulpSecret }),
-	"mirror_registry_uri":     oneRegistry(func(c *Config) *string { return &c.MirrorRegistryURI }),
+	"mirror_registry_uri":     registries(func(c *Config) *List { return &c.MirrorRegistryURI }),
 	"archive_dir":             remember,
 	"archive_format":          text(func(c *Config) *string { return &c.ArchiveFormat }),
 
@@ -146,13 +146,15 @@ func list(into func(*Config) *List) carrier {
 	}
 }
 
-// registries carries registry_uri; a registry without TLS is one of registry_insecure now.
-func registries(c *converter, s osbsconf.Setting) {
-	for _, word := range words(s.Value) {
-		c.config.RegistryURI = append(c.config.RegistryURI, word)
-		c.plain(word, s)
+// registries carries a list of registries; one without TLS is one of registry_insecure now.
+func registries(into func(*Config) *List) carrier {
+	return func(c *converter, s osbsconf.Setting) {
+		for _, word := range words(s.Value) {
+			*into(c.config) = append(*into(c.config), word)
+			c.plain(word, s)
+		}
+		c.from(s.Key, s)
 	}
-	c.from(s.Key, s)
 }
 
 func oneRegistry(into func(*Config) *string) carrier {

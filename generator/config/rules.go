@@ -127,7 +127,8 @@ var rulesByKind = map[string]rule{
 	"pulp.timeout":         with(duration, unset("30m")),
 	"pulp.retain_versions": {least: 0, most: 100_000, unset: 0},
 
-	"mirror_registry_uri": registryURI,
+	"mirror_registry_uri":   {examples: registryURI.examples},
+	"mirror_registry_uri[]": registryURI,
 	"archive_dir": {pattern: `^[^/\x00-\x1f\x7f][^\x00-\x1f\x7f]*$`, longest: 1024, check: checkRelative, accepted: "accepted is a path below the top of archive_volume",
 		needs: "archive_volume", examples: []any{"images/prod"}},
 	"archive_format": {enum: []string{"oci", "docker"}, unset: "oci", needs: "archive_volume"},

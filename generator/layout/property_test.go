@@ -109,7 +109,7 @@ func anyConfig(r *rand.Rand) *config.Config {
 			cfg.PulpRegistryName = "prod"
 			cfg.Pulp = map[string]config.Pulp{"prod": {URL: "https://pulp.example.com", CA: &config.Source{ConfigMap: "ca"}}}
 		},
-		func() { cfg.MirrorRegistryURI = "mirror.example.com" },
+		func() { cfg.MirrorRegistryURI = config.List{"mirror.example.com"} },
 		func() { cfg.ArchiveVolume, cfg.ArchiveDir = &config.Volume{Claim: "images"}, "tar" },
 		func() {
 			cfg.Storage = &config.Volume{NFS: &config.NFSVolume{Server: "nfs.example.com", Path: "/layers"}}

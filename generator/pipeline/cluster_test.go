@@ -76,7 +76,7 @@ func TestLayoutsOnCluster(t *testing.T) {
 func onCluster(t *testing.T, namespace, name, state string) {
 	cfg := config.Default()
 	cfg.Name, cfg.RegistryURI, cfg.Workspace.Size = "osbs", config.List{"registry.example.com"}, "10Mi"
-	cfg.MirrorRegistryURI = "mirror.example.com"
+	cfg.MirrorRegistryURI = config.List{"mirror.example.com"}
 	switch name {
 	case "any":
 		cfg.Layout = config.Layout{Pods: [][]string{{"clone", "detect-base"}, {"lock", "prepare", "build"}, {"push", "sync"}, {"import"}}}

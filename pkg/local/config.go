@@ -44,7 +44,7 @@ type Config struct {
 	Submodules bool
 
 	// The targets of the sync stage; without any it does nothing.
-	MirrorRegistryURI *registry.URI
+	MirrorRegistryURI []registry.URI
 	ArchiveDir        string
 	ArchiveFormat     string
 	Pulp              Pulp

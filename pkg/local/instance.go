@@ -364,8 +364,12 @@ func (i *Instance) client(ctx context.Context, env step.Env) (*registry.Client, 
 		Env: env, Registries: i.targets, SecretDirs: i.conf.RegistrySecretDirs, CAFile: i.conf.RegistryCAFile,
 		Insecure: slices.Clone(i.conf.RegistryInsecure),
 	}
-	for _, u := range []*registry.URI{i.conf.SourceRegistryURI, i.conf.MirrorRegistryURI} {
-		if u != nil && u.Insecure {
+	others := i.conf.MirrorRegistryURI
+	if i.conf.SourceRegistryURI != nil {
+		others = append(slices.Clone(others), *i.conf.SourceRegistryURI)
+	}
+	for _, u := range others {
+		if u.Insecure {
 			o.Insecure = append(o.Insecure, u.Host)
 		}
 	}

@@ -89,7 +89,7 @@ func TestOtherRegistryMirrorAndArchive(t *testing.T) {
 		t.Fatal(err)
 	}
 	archive := t.TempDir()
-	i := open(t, Config{RegistryURI: []registry.URI{uri}, MirrorRegistryURI: &second, ArchiveDir: archive, ArchiveFormat: "docker-archive"})
+	i := open(t, Config{RegistryURI: []registry.URI{uri}, MirrorRegistryURI: []registry.URI{second}, ArchiveDir: archive, ArchiveFormat: "docker-archive"})
 	b := mustBuild(t, i, baseRepo(t, "base", "one").request())
 	if got := b.Push.Images[0].Repository; got != pushed.Host+"/base" {
 		t.Errorf("pushed to %s", got)

@@ -10,8 +10,8 @@ import (
 // syncTargets are the places that the instance is configured to sync into: the fastest first, as the sync stage of a cluster has them.
 func (r *run) syncTargets() ([]imagesync.Target, error) {
 	var targets []imagesync.Target
-	if r.conf.MirrorRegistryURI != nil {
-		targets = append(targets, &imagesync.Registry{Client: r.client, URI: *r.conf.MirrorRegistryURI, Jobs: r.conf.Jobs})
+	for _, mirror := range r.conf.MirrorRegistryURI {
+		targets = append(targets, &imagesync.Registry{Client: r.client, URI: mirror, Jobs: r.conf.Jobs})
 	}
 	if r.conf.ArchiveDir != "" {
 		format, err := imagesync.ParseFormat(r.conf.ArchiveFormat)

@@ -12,7 +12,7 @@ import (
 // TestTargets wants them in the order of the sync stage of a cluster, and Pulp as it is configured.
 func TestTargets(t *testing.T) {
 	r := &run{Instance: &Instance{conf: Config{
-		MirrorRegistryURI: &registry.URI{Host: "mirror.example.com"}, ArchiveDir: t.TempDir(), ArchiveFormat: "oci",
+		MirrorRegistryURI: []registry.URI{{Host: "mirror.example.com"}}, ArchiveDir: t.TempDir(), ArchiveFormat: "oci",
 		Pulp: Pulp{
 			URL: "https://pulp.example.com", APIPrefix: "/pulp/team/", Registry: "registry.example.com", RepositoryPrefix: "site-", Timeout: time.Minute, RetainVersions: 3,
 		},

@@ -77,7 +77,7 @@ type Config struct {
 	PulpSecret string
 	// Pulp is the one that PulpRegistryName names; it has no URL if none is named.
 	Pulp              Pulp
-	MirrorRegistryURI *registry.URI
+	MirrorRegistryURI []registry.URI
 	ArchiveDir        string
 	ArchiveFormat     string
 

@@ -79,7 +79,7 @@ func keys() []key {
 		{name: "git_ca_file", set: path(func(c *Config) *string { return &c.GitCAFile })},
 		{name: "submodules", set: boolean(func(c *Config) *bool { return &c.Submodules })},
 
-		{name: "registry_uri", older: []string{"registry_uris"}, set: registries},
+		{name: "registry_uri", older: []string{"registry_uris"}, set: registries(func(c *Config) *[]registry.URI { return &c.RegistryURI })},
 		{name: "registry_secret", older: []string{"registry_secrets"}, set: registrySecrets},
 		{name: "registry_ca_file", set: path(func(c *Config) *string { return &c.RegistryCAFile })},
 		{name: "registry_insecure", set: hosts(func(c *Config) *[]string { return &c.RegistryInsecure })},
@@ -90,7 +90,7 @@ func keys() []key {
 		{name: "pulp_registry_name", set: text(func(c *Config) *string { return &c.PulpRegistryName })},
 		{name: "pulp_sync_registry_name", set: pulpSync},
 		{name: "pulp_secret", older: []string{"source_secret"}, set: secret(func(c *Config) *string { return &c.PulpSecret })},
-		{name: "mirror_registry_uri", set: oneRegistry(func(c *Config) **registry.URI { return &c.MirrorRegistryURI })},
+		{name: "mirror_registry_uri", set: registries(func(c *Config) *[]registry.URI { return &c.MirrorRegistryURI })},
 		{name: "archive_dir", set: path(func(c *Config) *string { return &c.ArchiveDir })},
 		{name: "archive_format", set: choice(func(c *Config) *string { return &c.ArchiveFormat }, "docker", "oci")},
 
@@ -284,10 +284,12 @@ func registrySecrets(c *Config, v value) error {
 	return nil
 }
 
-func registries(c *Config, v value) error {
-	uris, err := registry.ParseURIs(strings.Join(words(v.text), ","))
-	c.RegistryURI = uris
-	return err
+func registries(field func(*Config) *[]registry.URI) func(*Config, value) error {
+	return func(c *Config, v value) error {
+		uris, err := registry.ParseURIs(strings.Join(words(v.text), ","))
+		*field(c) = uris
+		return err
+	}
 }
 
 func oneRegistry(field func(*Config) **registry.URI) func(*Config, value) error {

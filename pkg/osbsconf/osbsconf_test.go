@@ -135,7 +135,7 @@ retain_versions = 3
 			Name: "sync", URL: "https://pulp.example.com", APIPrefix: "/pulp/team/", Secret: "pulp", CAFile: "/home/me/pca.pem",
 			Registry: "registry.pulp.example.com:5000", RepositoryPrefix: "redhat-", Timeout: 10 * time.Minute, RetainVersions: 3,
 		},
-		MirrorRegistryURI: &registry.URI{Host: "mirror.example.com"},
+		MirrorRegistryURI: []registry.URI{{Host: "mirror.example.com"}},
 		ArchiveDir:        "/mnt/nfs", ArchiveFormat: "oci", RepoConfig: ".osbs", BumpRelease: "before-build", LockPolicy: "wait",
 		LockTimeout: 15 * time.Minute, Format: "docker", Compression: "zstd", BuildSecret: []string{"a=/x", "b=" + dir + "/y"}, Isolation: "chroot", Jobs: 3,
 	}
