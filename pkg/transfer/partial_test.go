@@ -11,6 +11,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/osbs-tekton/osbs/internal/faultproxy"
@@ -96,22 +97,24 @@ func TestLargeBlobsGoOn(t *testing.T) {
 		rule  faultproxy.Rule
 		// most is how many bytes may be sent for the blob.
 		most int64
+		// seeks are the offsets at which the content was begun again.
+		seeks []int64
 	}{
-		"nothing breaks, v3":     {registrytest.Start, faultproxy.Rule{Method: "X"}, blobSize},
-		"nothing breaks, Debian": {registrytest.StartDebian, faultproxy.Rule{Method: "X"}, blobSize},
+		"nothing breaks, v3":     {registrytest.Start, faultproxy.Rule{Method: "X"}, blobSize, nil},
+		"nothing breaks, Debian": {registrytest.StartDebian, faultproxy.Rule{Method: "X"}, blobSize, nil},
 		// A proxy that collects a request before it passes it on: the registry has whole parts.
-		"before the registry, v3":     {registrytest.Start, faultproxy.Rule{Method: "PATCH", Skip: 2, Count: 1, Fault: faultproxy.ResetRequest(middle)}, blobSize + mebi},
-		"before the registry, Debian": {registrytest.StartDebian, faultproxy.Rule{Method: "PATCH", Skip: 2, Count: 1, Fault: faultproxy.ResetRequest(middle)}, blobSize + mebi},
-		"four times, Debian":          {registrytest.StartDebian, faultproxy.Rule{Method: "PATCH", Skip: 2, Count: 2, Fault: faultproxy.ResetRequest(middle)}, blobSize + 2*mebi},
-		"bad gateway, Debian":         {registrytest.StartDebian, faultproxy.Rule{Method: "PATCH", Skip: 2, Count: 2, Fault: faultproxy.Status(502)}, blobSize + 2*mebi},
-		"rate limit, Debian":          {registrytest.StartDebian, faultproxy.Rule{Method: "PATCH", Skip: 2, Count: 1, Fault: faultproxy.Status(429, "Retry-After", "0")}, blobSize + mebi},
+		"before the registry, v3":     {registrytest.Start, faultproxy.Rule{Method: "PATCH", Skip: 2, Count: 1, Fault: faultproxy.ResetRequest(middle)}, blobSize + mebi, []int64{2 * mebi}},
+		"before the registry, Debian": {registrytest.StartDebian, faultproxy.Rule{Method: "PATCH", Skip: 2, Count: 1, Fault: faultproxy.ResetRequest(middle)}, blobSize + mebi, []int64{2 * mebi}},
+		"twice, Debian":               {registrytest.StartDebian, faultproxy.Rule{Method: "PATCH", Skip: 2, Count: 2, Fault: faultproxy.ResetRequest(middle)}, blobSize + 2*mebi, []int64{2 * mebi, 2 * mebi}},
+		"bad gateway, Debian":         {registrytest.StartDebian, faultproxy.Rule{Method: "PATCH", Skip: 2, Count: 2, Fault: faultproxy.Status(502)}, blobSize + 2*mebi, []int64{2 * mebi, 2 * mebi}},
+		"rate limit, Debian":          {registrytest.StartDebian, faultproxy.Rule{Method: "PATCH", Skip: 2, Count: 1, Fault: faultproxy.Status(429, "Retry-After", "0")}, blobSize + mebi, []int64{2 * mebi}},
 		// The network: the registry has a piece of the part. distribution 3 says how much, and goes on from there; 2.8 throws all away.
-		"in the registry, v3":     {registrytest.Start, faultproxy.Rule{Method: "PATCH", Skip: 2, Count: 1, Fault: faultproxy.CutRequest(middle)}, blobSize + mebi},
-		"in the registry, Debian": {registrytest.StartDebian, faultproxy.Rule{Method: "PATCH", Skip: 2, Count: 1, Fault: faultproxy.CutRequest(middle)}, blobSize + 3*mebi},
-		"answer lost, v3":         {registrytest.Start, faultproxy.Rule{Method: "PATCH", Skip: 2, Count: 1, Fault: faultproxy.ResetAfter()}, blobSize},
-		"answer lost, Debian":     {registrytest.StartDebian, faultproxy.Rule{Method: "PATCH", Skip: 2, Count: 1, Fault: faultproxy.ResetAfter()}, blobSize + 3*mebi},
-		"end lost, v3":            {registrytest.Start, faultproxy.Rule{Method: "PUT", Count: 1, Fault: faultproxy.ResetAfter()}, blobSize},
-		"end lost, Debian":        {registrytest.StartDebian, faultproxy.Rule{Method: "PUT", Count: 1, Fault: faultproxy.ResetAfter()}, blobSize},
+		"in the registry, v3":     {registrytest.Start, faultproxy.Rule{Method: "PATCH", Skip: 2, Count: 1, Fault: faultproxy.CutRequest(middle)}, blobSize + mebi, nil},
+		"in the registry, Debian": {registrytest.StartDebian, faultproxy.Rule{Method: "PATCH", Skip: 2, Count: 1, Fault: faultproxy.CutRequest(middle)}, blobSize + 3*mebi, nil},
+		"answer lost, v3":         {registrytest.Start, faultproxy.Rule{Method: "PATCH", Skip: 2, Count: 1, Fault: faultproxy.ResetAfter()}, blobSize, nil},
+		"answer lost, Debian":     {registrytest.StartDebian, faultproxy.Rule{Method: "PATCH", Skip: 2, Count: 1, Fault: faultproxy.ResetAfter()}, blobSize + 3*mebi, nil},
+		"end lost, v3":            {registrytest.Start, faultproxy.Rule{Method: "PUT", Count: 1, Fault: faultproxy.ResetAfter()}, blobSize, nil},
+		"end lost, Debian":        {registrytest.StartDebian, faultproxy.Rule{Method: "PUT", Count: 1, Fault: faultproxy.ResetAfter()}, blobSize, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -122,6 +125,9 @@ func TestLargeBlobsGoOn(t *testing.T) {
 			c, g := newContent(t), &gauge{}
 			if err := repo.Upload(t.Context(), c.Descriptor, c.open, g); err != nil {
 				t.Fatalf("%v\n%s", err, strings.Join(proxy.Requests(), "\n"))
+			}
+			if diff := cmp.Diff(tc.seeks, c.seeks); tc.seeks != nil && diff != "" {
+				t.Errorf("offsets (-want +got):\n%s", diff)
 			}
 			if got := proxy.Received(); got > tc.most {
 				t.Errorf("%d bytes were sent for a blob of %d, at most %d should be:\n%s", got, blobSize, tc.most, strings.Join(proxy.Requests(), "\n"))
@@ -226,6 +232,35 @@ func TestPartsAreLargeEnough(t *testing.T) {
 	}
 	if n := proxy.Count("^PATCH"); n != 2 {
 		t.Errorf("%d parts", n)
+	}
+}
+
+// TestSizeOfThePart: zot tells how large the part was, not how much it has. If that is what a registry has, in truth, the digest says so,
+// and the blob is sent whole.
+func TestSizeOfThePart(t *testing.T) {
+	for name, loses := range map[string]bool{"it has all": false, "it has the part alone": true} {
+		t.Run(name, func(t *testing.T) {
+			proxy := faultproxy.Start(t, registrytest.Start(t, registrytest.Options{}).URL)
+			proxy.Add(faultproxy.Rule{Method: "PATCH", Fault: func(w http.ResponseWriter, req *http.Request, next http.Handler) {
+				if loses && strings.HasPrefix(req.Header.Get("Content-Range"), fmt.Sprint(mebi)+"-") {
+					_, _ = io.Copy(io.Discard, req.Body)
+					w.Header().Set("Range", fmt.Sprintf("0-%d", req.ContentLength-1))
+					w.WriteHeader(http.StatusAccepted)
+					return
+				}
+				req.Header.Del("Content-Range")
+				next.ServeHTTP(changed{w, "Range", fmt.Sprintf("0-%d", req.ContentLength-1)}, req)
+			}})
+			repo := open(t, proxy.Host, "team/app")
+			repo.SetParts(mebi, mebi)
+			c := newContent(t)
+			if err := repo.Upload(t.Context(), c.Descriptor, c.open, &gauge{}); err != nil {
+				t.Fatal(err)
+			}
+			if got := proxy.Received() > blobSize; got != loses {
+				t.Errorf("%d bytes were sent for %d", proxy.Received(), blobSize)
+			}
+		})
 	}
 }
 
