@@ -3,7 +3,12 @@ package registrytest
 import (
 	"bytes"
 	"fmt"
+	"io"
+	"log"
 	"net"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -20,8 +25,8 @@ const skipServers = "OSBS_TEST_SKIP_SERVERS"
 // OSBS_TEST_SKIP_SERVERS=1 is set.
 func StartDebian(t testing.TB, o Options) *Registry {
 	t.Helper()
-	if o.TokenServer || o.Wrap != nil {
-		t.Fatal("registrytest: StartDebian has neither TokenServer nor Wrap")
+	if o.Wrap != nil {
+		t.Fatal("registrytest: StartDebian has no Wrap")
 	}
 	program, err := exec.LookPath("docker-registry")
 	if err != nil {
@@ -31,12 +36,14 @@ func StartDebian(t testing.TB, o Options) *Registry {
 		t.Fatalf("%v: install Debian's package docker-registry, or set %s=1", err, skipServers)
 	}
 	dir := t.TempDir()
-	r := &Registry{Dir: filepath.Join(dir, "data"), Host: freePort(t)}
-	r.URL = "http://" + r.Host
+	address := freePort(t)
+	r := &Registry{Dir: filepath.Join(dir, "data"), Host: address, URL: "http://" + address}
 	config := fmt.Sprintf("version: 0.1\nlog: {level: error, accesslog: {disabled: true}}\n"+
 		"storage:\n  filesystem: {rootdirectory: %q}\n  delete: {enabled: true}\n  maintenance: {uploadpurging: {enabled: false}}\n"+
-		"http:\n  addr: %q\n  secret: test\n", r.Dir, r.Host)
-	if o.TLS {
+		"http:\n  addr: %q\n  secret: test\n", r.Dir, address)
+	if o.TokenServer {
+		config += r.serveTokens(t, dir, address, o)
+	} else if o.TLS {
 		files := r.writeCertificates(t, dir, o)
 		clients := ""
 		if o.ClientCertificate {
@@ -50,8 +57,26 @@ func StartDebian(t testing.TB, o Options) *Registry {
 		r.addAccount(t, dir)
 		r.writeSecret(t)
 	}
-	run(t, r.Host, program, "serve", writeFile(t, filepath.Join(dir, "config.yml"), config))
+	run(t, address, program, "serve", writeFile(t, filepath.Join(dir, "config.yml"), config))
 	return r
+}
+
+// serveTokens puts a server before the registry at address that gives tokens too, under one name, as clients want it: they follow no
+// registry to an address of a private network. It returns the registry's configuration of them.
+func (r *Registry) serveTokens(t testing.TB, dir, address string, o Options) string {
+	t.Helper()
+	r.Tokens = newTokenServer(t, dir, o.TokenLifetime, true)
+	r.addAccount(t, dir)
+	mux := http.NewServeMux()
+	mux.Handle("/token", r.Tokens)
+	mux.Handle("/", &httputil.ReverseProxy{ErrorLog: log.New(io.Discard, "", 0), Rewrite: func(p *httputil.ProxyRequest) {
+		p.SetURL(&url.URL{Scheme: "http", Host: address})
+		p.Out.Host = p.In.Host
+		p.Out.Header["X-Forwarded-Proto"] = p.In.Header["X-Forwarded-Proto"]
+	}})
+	r.serve(t, dir, forwarded(mux), o)
+	r.writeSecret(t)
+	return fmt.Sprintf("auth:\n  token: {realm: %q, service: %q, issuer: %q, rootcertbundle: %q}\n", r.URL+"/token", tokenService, tokenIssuer, r.Tokens.certificate)
 }
 
 // started bounds how long a program may take to listen.

@@ -44,7 +44,7 @@ type Options struct {
 	// BasicAuth asks every request for Username and Password.
 	BasicAuth bool
 	// TokenServer asks for a bearer token, which a token server at /token of the same host gives for Username and Password.
-	// Anonymous requests get a token without rights. Not for StartDebian.
+	// Anonymous requests get a token without rights.
 	TokenServer bool
 	// TokenLifetime is how long a token is accepted; 0 means an hour. distribution rounds to whole seconds.
 	TokenLifetime time.Duration
@@ -94,7 +94,7 @@ func Start(t testing.TB, o Options) *Registry {
 		config.Auth = configuration.Auth{"htpasswd": configuration.Parameters{"realm": "test", "path": writeHtpasswd(t, dir)}}
 		r.addAccount(t, dir)
 	case o.TokenServer:
-		r.Tokens = newTokenServer(t, dir, o.TokenLifetime)
+		r.Tokens = newTokenServer(t, dir, o.TokenLifetime, false)
 		config.Auth = configuration.Auth{"token": r.Tokens.parameters()}
 		mux.Handle("/token", r.Tokens)
 		r.addAccount(t, dir)

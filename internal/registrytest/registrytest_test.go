@@ -26,6 +26,9 @@ func TestRegistries(t *testing.T) {
 		"Debian TLS basic": func(t *testing.T) *registrytest.Registry {
 			return registrytest.StartDebian(t, registrytest.Options{TLS: true, BasicAuth: true})
 		},
+		"Debian token": func(t *testing.T) *registrytest.Registry {
+			return registrytest.StartDebian(t, registrytest.Options{TokenServer: true})
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

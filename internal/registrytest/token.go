@@ -2,9 +2,13 @@ package registrytest
 
 import (
 	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"math/big"
 	"net/http"
 	"path/filepath"
 	"strings"
@@ -25,10 +29,12 @@ const (
 
 // TokenServer gives bearer tokens to whoever knows the account, by the rules of the distribution project's token authentication.
 type TokenServer struct {
-	signer   jose.Signer
-	jwks     string
-	lifetime time.Duration
-	issued   atomic.Int64
+	signer jose.Signer
+	jwks   string
+	// certificate is a file; empty if tokens have none.
+	certificate string
+	lifetime    time.Duration
+	issued      atomic.Int64
 	// Identity, if set, is a refresh token for which the server gives tokens by OAuth.
 	Identity string
 	// Revoke, if set, decides for each token whether it is born expired.
@@ -38,14 +44,26 @@ type TokenServer struct {
 // Issued is how many tokens have been given.
 func (s *TokenServer) Issued() int64 { return s.issued.Load() }
 
-func newTokenServer(t testing.TB, dir string, lifetime time.Duration) *TokenServer {
+// newTokenServer makes a token server. distribution 3 knows its key from the file jwks, and 2.8 from a certificate in each token, which is
+// that in the file certificate: there it is asked for.
+func newTokenServer(t testing.TB, dir string, lifetime time.Duration, withCertificate bool) *TokenServer {
 	t.Helper()
 	if lifetime == 0 {
 		lifetime = time.Hour
 	}
 	key := newKey(t)
-	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.ES256, Key: jose.JSONWebKey{Key: key, KeyID: tokenKeyID}},
-		(&jose.SignerOptions{}).WithType("JWT"))
+	options := (&jose.SignerOptions{}).WithType("JWT")
+	certificate := ""
+	if withCertificate {
+		template := &x509.Certificate{
+			SerialNumber: big.NewInt(4), Subject: pkix.Name{CommonName: tokenIssuer}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
+			KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign, IsCA: true, BasicConstraintsValid: true,
+		}
+		der := sign(t, template, template, &key.PublicKey, key)
+		certificate = writePEM(t, filepath.Join(dir, "token.crt"), "CERTIFICATE", der)
+		options = options.WithHeader("x5c", []string{base64.StdEncoding.EncodeToString(der)})
+	}
+	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.ES256, Key: jose.JSONWebKey{Key: key, KeyID: tokenKeyID}}, options)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -54,7 +72,7 @@ func newTokenServer(t testing.TB, dir string, lifetime time.Duration) *TokenServ
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &TokenServer{signer: signer, lifetime: lifetime, jwks: writeFile(t, filepath.Join(dir, "jwks.json"), string(data))}
+	return &TokenServer{signer: signer, lifetime: lifetime, certificate: certificate, jwks: writeFile(t, filepath.Join(dir, "jwks.json"), string(data))}
 }
 
 // parameters are the registry's side.

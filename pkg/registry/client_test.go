@@ -54,6 +54,7 @@ func TestErrors(t *testing.T) {
 	secured := registrytest.Start(t, registrytest.Options{TLS: true, BasicAuth: true})
 	debian := registrytest.StartDebian(t, registrytest.Options{TLS: true, BasicAuth: true})
 	tokens := registrytest.Start(t, registrytest.Options{TLS: true, TokenServer: true})
+	debianTokens := registrytest.StartDebian(t, registrytest.Options{TLS: true, TokenServer: true})
 	plain := registrytest.Start(t, registrytest.Options{})
 	without := func(o registry.Options) registry.Options { o.SecretDirs = nil; return o }
 	for name, tc := range map[string]struct {
@@ -62,19 +63,20 @@ func TestErrors(t *testing.T) {
 		kind    failure.Kind
 		text    string
 	}{
-		"absent":                      {secured.Options(), secured.Host, failure.NotFound, "does not exist"},
-		"absent, Debian":              {debian.Options(), debian.Host, failure.NotFound, "does not exist"},
-		"absent, tokens":              {tokens.Options(), tokens.Host, failure.NotFound, "does not exist"},
-		"no credentials":              {without(secured.Options()), secured.Host, failure.Unauthorized, "refused access"},
-		"no credentials, Debian":      {without(debian.Options()), debian.Host, failure.Unauthorized, "refused access"},
-		"no credentials, tokens":      {without(tokens.Options()), tokens.Host, failure.Unauthorized, "refused access"},
-		"certificate not trusted":     {registry.Options{}, secured.Host, failure.Untrusted, "the certificate of registry"},
-		"insecure: not verified":      {registry.Options{Insecure: []string{secured.Host}, SecretDirs: []string{secured.SecretDir}}, secured.Host, failure.NotFound, "does not exist"},
-		"plain HTTP not asked for":    {registry.Options{}, plain.Host, failure.Untrusted, "does not speak TLS"},
-		"plain HTTP":                  {registry.Options{Insecure: []string{"127.0.0.1"}}, plain.Host, failure.NotFound, "does not exist"},
-		"name of the certificate":     {registry.Options{CAFile: secured.CAFile, Addresses: map[string]string{"r.example.org": secured.Host}}, "r.example.org", failure.Untrusted, "the certificate of registry"},
-		"address instead of the name": {registry.Options{CAFile: secured.CAFile, Addresses: map[string]string{"r.example.com:5000": secured.Host}}, "r.example.com:5000", failure.Unauthorized, "refused access"},
-		"nobody listens":              {registry.Options{}, "127.0.0.1:1", failure.Unavailable, "cannot be reached"},
+		"absent":                          {secured.Options(), secured.Host, failure.NotFound, "does not exist"},
+		"absent, Debian":                  {debian.Options(), debian.Host, failure.NotFound, "does not exist"},
+		"absent, tokens":                  {tokens.Options(), tokens.Host, failure.NotFound, "does not exist"},
+		"no credentials":                  {without(secured.Options()), secured.Host, failure.Unauthorized, "refused access"},
+		"no credentials, Debian":          {without(debian.Options()), debian.Host, failure.Unauthorized, "refused access"},
+		"no credentials, tokens":          {without(tokens.Options()), tokens.Host, failure.Unauthorized, "refused access"},
+		"no credentials, Debian's tokens": {without(debianTokens.Options()), debianTokens.Host, failure.Unauthorized, "refused access"},
+		"certificate not trusted":         {registry.Options{}, secured.Host, failure.Untrusted, "the certificate of registry"},
+		"insecure: not verified":          {registry.Options{Insecure: []string{secured.Host}, SecretDirs: []string{secured.SecretDir}}, secured.Host, failure.NotFound, "does not exist"},
+		"plain HTTP not asked for":        {registry.Options{}, plain.Host, failure.Untrusted, "does not speak TLS"},
+		"plain HTTP":                      {registry.Options{Insecure: []string{"127.0.0.1"}}, plain.Host, failure.NotFound, "does not exist"},
+		"name of the certificate":         {registry.Options{CAFile: secured.CAFile, Addresses: map[string]string{"r.example.org": secured.Host}}, "r.example.org", failure.Untrusted, "the certificate of registry"},
+		"address instead of the name":     {registry.Options{CAFile: secured.CAFile, Addresses: map[string]string{"r.example.com:5000": secured.Host}}, "r.example.com:5000", failure.Unauthorized, "refused access"},
+		"nobody listens":                  {registry.Options{}, "127.0.0.1:1", failure.Unavailable, "cannot be reached"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
