@@ -38,9 +38,13 @@ func StartDebian(t testing.TB, o Options) *Registry {
 	dir := t.TempDir()
 	address := freePort(t)
 	r := &Registry{Dir: filepath.Join(dir, "data"), Host: address, URL: "http://" + address}
+	storage := fmt.Sprintf("filesystem: {rootdirectory: %q}", r.Dir)
+	if o.Memory {
+		storage = "inmemory: {}"
+	}
 	config := fmt.Sprintf("version: 0.1\nlog: {level: error, accesslog: {disabled: true}}\n"+
-		"storage:\n  filesystem: {rootdirectory: %q}\n  delete: {enabled: true}\n  maintenance: {uploadpurging: {enabled: false}}\n"+
-		"http:\n  addr: %q\n  secret: test\n", r.Dir, address)
+		"storage:\n  %s\n  delete: {enabled: true}\n  maintenance: {uploadpurging: {enabled: false}}\n"+
+		"http:\n  addr: %q\n  secret: test\n", storage, address)
 	if o.TokenServer {
 		config += r.serveTokens(t, dir, address, o)
 	} else if o.TLS {

@@ -26,6 +26,7 @@ import (
 	_ "github.com/distribution/distribution/v3/registry/auth/htpasswd"             // BasicAuth
 	_ "github.com/distribution/distribution/v3/registry/auth/token"                // TokenServer
 	_ "github.com/distribution/distribution/v3/registry/storage/driver/filesystem" // where blobs are kept
+	_ "github.com/distribution/distribution/v3/registry/storage/driver/inmemory"   // Memory
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
@@ -48,6 +49,8 @@ type Options struct {
 	TokenServer bool
 	// TokenLifetime is how long a token is accepted; 0 means an hour. distribution rounds to whole seconds.
 	TokenLifetime time.Duration
+	// Memory keeps what is pushed in memory, which is faster: Dir is not used.
+	Memory bool
 	// Wrap, if set, goes around the registry's handler. Not for StartDebian.
 	Wrap func(http.Handler) http.Handler
 }
@@ -86,6 +89,10 @@ func Start(t testing.TB, o Options) *Registry {
 		"delete":      configuration.Parameters{"enabled": true},
 		"maintenance": configuration.Parameters{"uploadpurging": map[any]any{"enabled": false}},
 	}}
+	if o.Memory {
+		delete(config.Storage, "filesystem")
+		config.Storage["inmemory"] = configuration.Parameters{}
+	}
 	config.HTTP.Secret = "test"
 	config.Catalog.MaxEntries = 1000
 	mux := http.NewServeMux()

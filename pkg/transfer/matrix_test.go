@@ -12,5 +12,7 @@ func TestMatrix(t *testing.T) {
 	t.Run("v3", func(t *testing.T) {
 		registrymatrix.Run(t, registrymatrix.Kind{Start: registrytest.Start, Tokens: true})
 	})
-	t.Run("Debian", func(t *testing.T) { registrymatrix.Run(t, registrymatrix.Kind{Start: registrytest.StartDebian, Tokens: true}) })
+	t.Run("Debian", func(t *testing.T) {
+		registrymatrix.Run(t, registrymatrix.Kind{Start: registrytest.StartDebian, Tokens: true})
+	})
 }
