@@ -18,7 +18,12 @@ if [ "${1-}" = -run ]; then
     shift 2
 fi
 packages=("$@")
-[ ${#packages[@]} -gt 0 ] || packages=(./e2e/state ./e2e/install ./e2e/build ./e2e/docs ./e2e/autorebuild ./e2e/rebuild ./e2e/sync ./generator/pipeline)
+[ ${#packages[@]} -gt 0 ] || packages=(./e2e/registries ./e2e/state ./e2e/install ./e2e/build ./e2e/docs ./e2e/autorebuild ./e2e/rebuild ./e2e/sync ./generator/pipeline)
+# Suites that need no cluster, but modules, which cannot be had inside.
+alone=()
+for package in "${packages[@]}"; do
+    [ "$package" != ./e2e/registries ] || alone+=("$package")
+done
 dir=$PWD/.cache/e2e
 cluster=$PWD/.cache/tools/cluster
 export CGO_ENABLED=0
@@ -41,7 +46,7 @@ programs() {
 # pulp installs the server that e2e/sync tests with, if that suite is to run. Where it cannot be had, those tests are skipped, and say why.
 pulp() {
     local said code=0
-    [[ " ${packages[*]} " == *" ./e2e/sync "* ]] || return 0
+    [[ -z $bench && " ${packages[*]} " == *" ./e2e/sync "* ]] || return 0
     said=$(e2e/pulpserver/prepare.sh "${XDG_CACHE_HOME:-$HOME/.cache}/osbs-e2e") || code=$?
     case $code in
     0) export OSBS_E2E_PULP=$said ;;
@@ -70,8 +75,8 @@ measure() {
 # more: a busy machine can be too slow for what a test waits for. It is said which they were.
 suites() {
     local inside=("$@") failed again
-    say "running ${packages[*]}"
-    if tests "$pattern" "${packages[@]}"; then
+    say "running ${running[*]}"
+    if tests "$pattern" "${running[@]}"; then
         return
     fi
     failed=$(sed -nE 's/^--- FAIL: (Test[A-Za-z0-9_]+).*/\1/p' "$dir/suites.log" | sort -u)
@@ -128,6 +133,18 @@ other_cluster() {
 }
 
 programs
+if [ ${#alone[@]} -gt 0 ] && [ -z "$bench" ]; then
+    running=("${alone[@]}")
+    suites env
+fi
+running=()
+for package in "${packages[@]}"; do
+    [[ " ${alone[*]-} " == *" $package "* ]] || running+=("$package")
+done
+if [ ${#running[@]} -eq 0 ]; then
+    say "done"
+    exit
+fi
 pulp
 if [ -n "${KUBECONFIG-}" ] && [ -z "$bench" ]; then
     other_cluster
