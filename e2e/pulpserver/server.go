@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -127,6 +128,22 @@ func (s *Server) Launch(name string) error {
 
 // Kill ends a program at once, as a crash would.
 func (s *Server) Kill(name string) { s.end(name, syscall.SIGKILL) }
+
+// KillTasks ends at once what a worker works on: each task is a process of its own.
+func (s *Server) KillTasks(worker string) {
+	s.mu.Lock()
+	p := s.processes[worker]
+	s.mu.Unlock()
+	if p == nil {
+		return
+	}
+	children, _ := os.ReadFile(fmt.Sprintf("/proc/%[1]d/task/%[1]d/children", p.cmd.Process.Pid)) // none if it has just ended
+	for _, text := range strings.Fields(string(children)) {
+		if child, err := strconv.Atoi(text); err == nil {
+			_ = syscall.Kill(child, syscall.SIGKILL)
+		}
+	}
+}
 
 // Pause has a program stand still until Resume.
 func (s *Server) Pause(name string) { s.signal(name, syscall.SIGSTOP) }

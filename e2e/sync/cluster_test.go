@@ -38,11 +38,16 @@ pulp:
 func newSite(t *testing.T, server *pulpserver.Server, layout string) *testsite.Site {
 	t.Helper()
 	config := fmt.Sprintf(everywhere, testbed.Variable(t, "OSBS_E2E_IMAGES"), server.URL) + testsite.SmallRequests
-	s := testsite.New(t, testsite.Settings{Layout: layout, Config: config})
+	return testsite.New(t, testsite.Settings{Layout: layout, Config: config, Prepare: func(s *testsite.Site) { prepare(s, server) }})
+}
+
+// prepare makes the Secret, the ConfigMap and the claim that the configuration names.
+func prepare(s *testsite.Site, server *pulpserver.Server) {
+	s.T.Helper()
 	s.Secret("osbs-pulp", corev1.SecretTypeBasicAuth, map[string]string{"username": pulpserver.Username, "password": server.Password})
 	ca, err := os.ReadFile(server.CAFile)
 	s.Must(err)
-	_, err = s.Kube.CoreV1().ConfigMaps(s.Name).Create(t.Context(), &corev1.ConfigMap{
+	_, err = s.Kube.CoreV1().ConfigMaps(s.Name).Create(s.T.Context(), &corev1.ConfigMap{
 		ObjectMeta: metav1.ObjectMeta{Name: "pulp-ca"}, Data: map[string]string{"ca.crt": string(ca)},
 	}, metav1.CreateOptions{})
 	s.Must(err)
@@ -50,9 +55,8 @@ func newSite(t *testing.T, server *pulpserver.Server, layout string) *testsite.S
 		AccessModes: []corev1.PersistentVolumeAccessMode{corev1.ReadWriteOnce},
 		Resources:   corev1.VolumeResourceRequirements{Requests: corev1.ResourceList{corev1.ResourceStorage: resource.MustParse("100Mi")}},
 	}}
-	_, err = s.Kube.CoreV1().PersistentVolumeClaims(s.Name).Create(t.Context(), claim, metav1.CreateOptions{})
+	_, err = s.Kube.CoreV1().PersistentVolumeClaims(s.Name).Create(s.T.Context(), claim, metav1.CreateOptions{})
 	s.Must(err)
-	return s
 }
 
 // onCluster skips a test where pods cannot reach a Pulp that the test starts.

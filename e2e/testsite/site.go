@@ -61,6 +61,8 @@ type Settings struct {
 	// Autorebuild are keys of the configuration's autorebuild, as {max_concurrent: 2} or {}: what rebuilds images is installed then, by the
 	// cluster's administrator, and ready. Without them it is not.
 	Autorebuild string
+	// Prepare makes what the configuration names besides, before anything is installed.
+	Prepare func(*Site)
 }
 
 // New installs the rendering of a configuration for the cluster's registry and git server.
@@ -73,6 +75,9 @@ func New(t *testing.T, o Settings) *Site {
 	s.Image, err = imageclient.NewForConfig(s.Admin)
 	s.Must(err)
 	s.credentials()
+	if o.Prepare != nil {
+		o.Prepare(s)
+	}
 	s.install(o)
 	return s
 }
