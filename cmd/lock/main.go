@@ -54,6 +54,7 @@ func flags(f *step.FlagSet) step.Run {
 	f.DurationVar(&o.Timeout, "lock-timeout", 0, "how long to wait at most; 0 means no limit")
 	f.BoolVar(&o.Autorebuild, "is-autorebuild", false, "an ImageStream change started the build, not a user")
 	f.StringVar(&o.Reason, "reason", "", "kind of the first reason for an autorebuild, from its event: BaseMoved, or Requested by a person")
+	f.StringVar(&o.Resumes, "resumes", "", "name of the failed build that this one finishes; empty if it makes an image of its own")
 	f.BoolVar(&o.Scratch, "scratch", false, "a scratch build: the build config stays as it is")
 	f.BoolVar(&o.Isolated, "isolated", false, "an isolated build: the build config stays as it is")
 	parameters(f, &o.Parameters)

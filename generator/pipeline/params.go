@@ -43,6 +43,7 @@ func order() []known {
 		{"git-last-commit", ""},
 		{"reason", ""},
 		{"base-digest", ""},
+		{"resumes", ""},
 	}
 }
 

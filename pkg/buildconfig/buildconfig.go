@@ -93,6 +93,20 @@ type LastBuild struct {
 	Ended       time.Time `json:"ended,omitzero"`
 	// Message says why it did not succeed.
 	Message string `json:"message,omitempty"`
+	// Succeeded is the build that succeeded last before this one, which did not.
+	Succeeded string `json:"succeeded,omitempty"`
+}
+
+// LastSucceeded is the name of the build that succeeded last, empty if none has. l may be nil.
+func (l *LastBuild) LastSucceeded() string {
+	switch {
+	case l == nil:
+		return ""
+	case l.Outcome == Succeeded, l.Outcome == Unchanged:
+		return l.Name
+	default:
+		return l.Succeeded
+	}
 }
 
 // Outcome is how a build ended, in one word.

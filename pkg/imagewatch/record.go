@@ -90,7 +90,8 @@ func setTriggered(bc *buildconfig.BuildConfig, run *situation.PipelineRun) {
 // setEnded writes how a run ended that did not succeed.
 func setEnded(bc *buildconfig.BuildConfig, run *situation.PipelineRun) {
 	f := run.Facts
-	last := &buildconfig.LastBuild{Name: run.Name, Outcome: buildconfig.Failed, Autorebuild: f.Autorebuild, Ended: f.Ended.UTC(), Message: f.Message}
+	last := &buildconfig.LastBuild{Name: run.Name, Outcome: buildconfig.Failed, Autorebuild: f.Autorebuild, Ended: f.Ended.UTC(), Message: f.Message,
+		Succeeded: bc.LastBuild.LastSucceeded()}
 	switch {
 	case f.State == situation.Skipped:
 		last.Outcome = buildconfig.Skipped

@@ -253,6 +253,7 @@ func (r *run) noteOutcome(ctx context.Context, cause error) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseTimeout)
 	defer cancel()
 	_, err := buildconfig.Change(ctx, r.configs, r.job.record().BuildConfig, func(bc *buildconfig.BuildConfig) error {
+		last.Succeeded = bc.LastBuild.LastSucceeded()
 		bc.LastBuild = last
 		return nil
 	})

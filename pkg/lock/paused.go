@@ -25,6 +25,9 @@ func (l *Lease) Admit(ctx context.Context, h Holder) error {
 		return err
 	}
 	pipeline := run.Labels[labelPipeline]
+	if pipeline == run.Name { // a resumed build has a Pipeline of its own, but belongs to one
+		pipeline = run.Labels[installation.LabelName]
+	}
 	if pipeline == "" {
 		return nil
 	}

@@ -38,6 +38,8 @@ type Options struct {
 	Namespace string
 	// BaseDigests are those that an event carried, as detect-base was given them: by reference, resolved reference or ImageStreamTag.
 	BaseDigests map[string]string
+	// Resumes, if not empty, is the failed build whose workspace this is: the build finishes what that one has built.
+	Resumes string
 }
 
 // Run takes the lock of the build config and then writes what an autorebuild needs into the build config: git, parameters, triggers.
@@ -60,14 +62,21 @@ func Run(ctx context.Context, o Options) (workspace.Lock, error) {
 	if o.Created.IsZero() {
 		o.Created = time.Now()
 	}
+	if o.Resumes != "" { // a person wants just this image finished: neither a newer autorebuild nor a newer base changes that
+		o.Autorebuild = false
+	}
 	began := time.Now()
 	err = o.acquire(ctx)
 	if err == nil {
 		err = o.stillDue(ctx)
 	}
 	record := workspace.Lock{
-		BuildConfig: o.BuildConfig, Holder: o.Holder.Build, HolderUID: o.Holder.UID, Created: o.Created.UTC(), Waited: time.Since(began).Seconds(),
+		BuildConfig: o.BuildConfig, Holder: o.Holder.Build, HolderUID: o.Holder.UID, Waited: time.Since(began).Seconds(), Resumes: o.Resumes,
 	}
+	if err == nil {
+		record.LastSucceeded, err = o.lastSucceeded(ctx)
+	}
+	record.Created = o.Created.UTC()
 	if failure.KindOf(err) == failure.Skipped {
 		record.State, record.Reason = workspace.StateSkipped, err.Error()
 		o.Log.Info("skipped: " + record.Reason)

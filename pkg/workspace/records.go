@@ -128,11 +128,16 @@ type Lock struct {
 	BuildConfig string `json:"buildConfig"`
 	// Holder is the build.
 	Holder string `json:"holder"`
-	// HolderUID tells it from every other build, and Created is when it was created.
+	// HolderUID tells it from every other build, and Created is when it, or the build that it resumes, was created.
 	HolderUID string    `json:"holderUID,omitempty"`
 	Created   time.Time `json:"created,omitzero"`
 	// Waited is how long the build waited for its turn, in seconds.
 	Waited float64 `json:"waitedSeconds"`
+	// Resumes is the build that has made what is in the workspace, if that is not Holder, which finishes it.
+	Resumes string `json:"resumes,omitempty"`
+	// LastSucceeded is the build of the build config that had succeeded last when the lock was taken. One that resumes this build sees by it
+	// whether another has succeeded meanwhile.
+	LastSucceeded string `json:"lastSucceeded,omitempty"`
 	// State is empty when the build holds the lock. It is StateSkipped when the build was superseded while it waited, or is outdated: it
 	// holds nothing, and prepare ends it as skipped, with Reason.
 	State  string `json:"state,omitempty"`
