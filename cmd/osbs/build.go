@@ -12,11 +12,12 @@ func (p *program) buildCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "build",
 		Usage:     "build an image, and show how it goes",
-		UsageText: "osbs build -g URL -b BRANCH [options]",
+		UsageText: "osbs build -g URL -b BRANCH [options]\nosbs build --resume BUILD [--lock-policy POLICY]",
 		Description: "Ends when the build has ended and everything that is built on the image has been rebuilt. Its exit code is that of the\n" +
 			"build: 0, 10 if it was skipped, else what docs/exit-codes.md says. With --output json the last state of the build, and of\n" +
 			"the rebuilds that it caused, is the only thing on stdout.\n" +
-			"Ctrl-C cancels the build; a second Ctrl-C ends osbs at once.",
+			"Ctrl-C cancels the build; a second Ctrl-C ends osbs at once.\n" +
+			"With --resume a build that failed in push, sync or import is finished from the image that it has built.",
 		Flags: []cli.Flag{
 			text("git-url", "`URL` of the git repository: https, ssh or file", "g"),
 			text("git-branch", "`BRANCH` to build", "b"),
@@ -38,6 +39,7 @@ func (p *program) buildCommand() *cli.Command {
 			text("memory-limit", "memory limit of the build, such as 512Mi or 4Gi"),
 			boolean("no-logs", "show the build's name and its outcome only"),
 			boolean("dry-run", "show what would be built on what, pushed and rebuilt, and do nothing"),
+			text("resume", "`BUILD` that failed after its image was built: push, sync and import that image, without building again"),
 		},
 		Action: p.build,
 	}
@@ -53,6 +55,9 @@ func (p *program) build(c *cli.Context) error {
 		return err
 	}
 	defer s.Close()
+	if name := c.String(flagResume); name != "" {
+		return s.resume(c, name)
+	}
 	request, err := s.request(c)
 	if err != nil {
 		return err
@@ -68,6 +73,11 @@ func (p *program) build(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	return s.toItsEnd(c, *created)
+}
+
+// toItsEnd follows a build, shows what came of it and of the rebuilds that it causes, and ends as it did.
+func (s *session) toItsEnd(c *cli.Context, created osbs.Build) error {
 	lines := report.BuildLines
 	switch {
 	case c.Bool("no-logs"):
@@ -75,7 +85,7 @@ func (p *program) build(c *cli.Context) error {
 	case s.config.Verbose:
 		lines = report.AllLines
 	}
-	build, rebuilds := s.follow(ctx, *created, lines)
+	build, rebuilds := s.follow(c.Context, created, lines)
 	if err := s.show(buildDocument{build, rebuilds}, func() {}); err != nil {
 		return err
 	}
@@ -137,12 +147,12 @@ func outcome(b osbs.Build) error {
 		message = ": " + note
 	}
 	if b.State == osbs.Cancelled {
-		return failure.New(kind, "build %s was cancelled", b.Name)
+		return finishable(b, failure.New(kind, "build %s was cancelled", b.Name))
 	}
 	if b.State == osbs.Skipped {
 		return failure.New(kind, "build %s was skipped%s", b.Name, message)
 	}
-	return failure.New(kind, "build %s %s%s%s", b.Name, b.State, where, message)
+	return finishable(b, failure.New(kind, "build %s %s%s%s", b.Name, b.State, where, message))
 }
 
 func lastNote(b osbs.Build) string {

@@ -71,6 +71,8 @@ const (
 	// LabelBuildConfig has the name of the build config, LabelAutorebuild is "true" for what an event started.
 	LabelBuildConfig = "osbs.dev/build-config"
 	LabelAutorebuild = "osbs.dev/is-autorebuild"
+	// LabelResumes has the name of the failed build that a build finishes.
+	LabelResumes = "osbs.dev/resumes"
 	// AnnotationBaseDigest has the event's baseDigest, AnnotationReasons its reasons, AnnotationCausedBy its causedBy.
 	AnnotationBaseDigest = "osbs.dev/base-digest"
 	AnnotationReasons    = "osbs.dev/reasons"

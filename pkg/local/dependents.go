@@ -150,13 +150,14 @@ func (i *Instance) situation(ctx context.Context) (*situation, error) {
 	if s.state.Tags, err = i.tags(ctx); err != nil {
 		return nil, err
 	}
-	interrupted := map[string]int{}
+	interrupted, finished := map[string]int{}, finished(recs)
 	requests := requestsOf{begun: s.begun, again: map[string]buildconfig.Request{}}
 	for _, rec := range recs {
 		s.builds[rec.Name] = true
 		attributeTags(s.state.Tags, rec)
 		s.noteTime(rec)
 		b, ok := i.plannedBuild(rec, s.stored[rec.BuildConfig])
+		ok = ok && !finished[rec.Origin()]
 		if ok {
 			if b.State == rebuild.BuildInterrupted {
 				key := b.Config + " " + fmt.Sprint(b.Digests)

@@ -31,6 +31,8 @@ type record struct {
 	BaseDigests map[string]string `json:"baseDigests,omitempty"`
 	// GitLastCommit is the commit that the build before an autorebuild was made from.
 	GitLastCommit string `json:"gitLastCommit,omitempty"`
+	// WorkspaceOf is the build whose workspace this one has taken over, or takes over when it runs.
+	WorkspaceOf string `json:"workspaceOf,omitempty"`
 	// Interrupted says that the build was cancelled only because its process ended.
 	Interrupted bool `json:"interrupted,omitempty"`
 }
@@ -63,6 +65,7 @@ func (r records) alive(rec record) bool { return r.seen.Alive(rec.Owner) }
 func (r records) view(rec record) osbs.Build {
 	b := rec.Build
 	if b.State.Ended() || r.alive(rec) {
+		b.Resumable = r.resumable(rec, b.State)
 		return b
 	}
 	end := r.lastSign(rec)
@@ -74,7 +77,13 @@ func (r records) view(rec record) osbs.Build {
 			s.State, s.Finished = osbs.Failed, &end
 		}
 	}
+	b.Resumable = r.resumable(rec, b.State)
 	return b
+}
+
+// resumable says whether a build that has come to a state has left an image behind.
+func (r records) resumable(rec record, state osbs.State) bool {
+	return (state == osbs.Failed || state == osbs.Cancelled) && rec.built() && r.kept(rec.Name)
 }
 
 // lastSign is when a build whose process is gone last wrote its record.

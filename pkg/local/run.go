@@ -33,6 +33,7 @@ type run struct {
 	auto      bool
 	pinned    map[string]string // base digests of an autorebuild, by ImageStreamTag
 	last      string            // commit of the build before an autorebuild
+	resumes   string            // the build whose image this one finishes
 	workspace workspace.Dir
 	env       step.Env
 	log       *buildLog
@@ -150,7 +151,7 @@ func (i *Instance) prepareRun(ctx context.Context, j *job, secrets *redact.Set, 
 		return nil, err
 	}
 	r := &run{
-		Instance: i, job: j, name: rec.Name, request: rec.Request, auto: rec.Autorebuild, pinned: rec.BaseDigests, last: rec.GitLastCommit,
+		Instance: i, job: j, name: rec.Name, request: rec.Request, auto: rec.Autorebuild, resumes: rec.Resumes, pinned: rec.BaseDigests, last: rec.GitLastCommit,
 		workspace: i.records.workspace(rec.Name), log: log,
 		env: step.Env{Log: log.logger(i.debug(ctx)), Redact: secrets, Progress: i.progress(log), Retry: i.conf.Retry}.WithDefaults(),
 	}
@@ -158,17 +159,28 @@ func (i *Instance) prepareRun(ctx context.Context, j *job, secrets *redact.Set, 
 	if r.holder, err = newHolder(rec.Name); err != nil {
 		return nil, err
 	}
-	if err := os.RemoveAll(string(r.workspace)); err != nil { // of a process that was killed
-		return nil, failure.New(failure.Storage, "making the workspace: %w", err)
-	}
-	if err := os.MkdirAll(string(r.workspace), 0o700); err != nil {
-		return nil, failure.New(failure.Storage, "making the workspace: %w", err)
+	if err := r.openWorkspace(rec); err != nil {
+		return nil, err
 	}
 	if rec.Request.CPULimit != "" || rec.Request.MemoryLimit != "" {
 		r.env.Log.Warn("limits of CPU and memory are for clusters: the local instance has none")
 	}
 	r.client, err = i.client(ctx, r.env)
 	return r, err
+}
+
+// openWorkspace makes an empty workspace, or takes over that of the build that is resumed.
+func (r *run) openWorkspace(rec record) error {
+	if rec.WorkspaceOf != "" {
+		return r.records.takeOver(rec.WorkspaceOf, rec.Name)
+	}
+	if err := os.RemoveAll(string(r.workspace)); err != nil { // of a process that was killed
+		return failure.New(failure.Storage, "making the workspace: %w", err)
+	}
+	if err := os.MkdirAll(string(r.workspace), 0o700); err != nil {
+		return failure.New(failure.Storage, "making the workspace: %w", err)
+	}
+	return nil
 }
 
 // inherit takes over what the last build of the build config, if it did not succeed, has left: tags in registries, which are this
@@ -184,6 +196,9 @@ func (r *run) inherit(ctx context.Context, config string) error {
 		}
 		if other.State == osbs.Complete {
 			return nil
+		}
+		if keeper, found := r.records.keeper(all, other); found {
+			other = keeper
 		}
 		return push.Inherit(r.records.workspace(other.Name), r.workspace)
 	}
@@ -294,7 +309,7 @@ func (i *Instance) finish(ctx context.Context, j *job, err error) {
 				s.State, s.Finished = state, &now
 			}
 		}
-		r.State, r.Finished = state, &now
+		r.State, r.Finished, r.Resumable = state, &now, i.records.resumable(*r, state)
 		r.Interrupted = errors.As(err, new(*closedError))
 		if err != nil && !errors.Is(err, errSkipped) {
 			r.Failure = &osbs.Failure{Stage: stage, Kind: failure.KindOf(err), Message: message(&j.secrets, err)}

@@ -3,6 +3,7 @@ package local
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/osbs-tekton/osbs/pkg/build"
@@ -23,18 +24,24 @@ import (
 // stageLock is the name of the stage after which a build counts.
 const stageLock = "lock"
 
-// stages in the order in which they run.
+// stages in the order in which they run. Of a build that is resumed, those up to build are done, and the lock is free.
 func (r *run) stages() []stage {
-	return []stage{
+	all := []stage{
 		{"clone", osbs.Running, r.clone},
 		{"detect-base", osbs.Running, r.detectBase},
 		{stageLock, osbs.Waiting, r.lock},
 		{"prepare", osbs.Running, r.prepare},
-		{"build", osbs.Running, r.build},
+		{stageBuild, osbs.Running, r.build},
 		{"push", osbs.Running, r.push},
 		{"sync", osbs.Running, r.sync},
 		{"import", osbs.Running, r.importImage},
 	}
+	if r.resumes == "" {
+		return all
+	}
+	return slices.DeleteFunc(all, func(s stage) bool {
+		return slices.Contains([]string{"clone", "detect-base", "prepare", stageBuild}, s.name)
+	})
 }
 
 func (r *run) clone(ctx context.Context) (outcome, error) {
@@ -106,7 +113,7 @@ func (r *run) lock(ctx context.Context) (outcome, error) {
 		Env: r.env, Workspace: r.workspace, Locker: r.locks, BuildConfigs: r.configs, BuildConfig: rec.BuildConfig,
 		Holder: r.holder, Policy: policy, Timeout: timeout, Created: rec.Created, Autorebuild: r.auto,
 		Scratch: r.request.Scratch, Isolated: r.request.Isolated, Parameters: r.parameters(r.request), BaseDigests: r.pinned,
-		Reason: firstReason(rec.Reasons), Streams: imageimport.NewFile(r.dir.imageStreams(), r.client),
+		Reason: firstReason(rec.Reasons), Resumes: r.resumes, Streams: imageimport.NewFile(r.dir.imageStreams(), r.client),
 	})
 	if err != nil {
 		return outcome{}, err
@@ -115,8 +122,10 @@ func (r *run) lock(ctx context.Context) (outcome, error) {
 		return outcome{}, failure.New(failure.Skipped, "%s", held.Reason)
 	}
 	r.locked = true
-	if err := r.inherit(ctx, rec.BuildConfig); err != nil {
-		return outcome{}, err
+	if r.resumes == "" { // else the workspace has its own push, if there was one
+		if err := r.inherit(ctx, rec.BuildConfig); err != nil {
+			return outcome{}, err
+		}
 	}
 	note := ""
 	if held.Waited >= 1 {

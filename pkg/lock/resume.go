@@ -35,14 +35,14 @@ func (o *Options) lastSucceeded(ctx context.Context) (last string, err error) {
 			"start the build again with osbs build")
 	}
 	if !o.Scratch && !o.Isolated && last != before.LastSucceeded {
-		return "", Overtaken(o.Resumes, last, o.BuildConfig)
+		return "", overtaken(o.Resumes, last, o.BuildConfig)
 	}
 	o.Created = before.Created // its bases are what the registry had then
 	return last, nil
 }
 
-// Overtaken is why a failed build is not resumed after a later build of its build config has succeeded.
-func Overtaken(build, by, buildConfig string) error {
+// overtaken is why a failed build is not resumed after a later build of its build config has succeeded.
+func overtaken(build, by, buildConfig string) error {
 	return failure.WithHint(failure.New(failure.Conflict, "build %s of %s has succeeded since %s failed: finishing that would move floating tags back to an older image",
 		by, buildConfig, build), "there is nothing to finish; build again with osbs build if the image must be another one")
 }

@@ -20,6 +20,10 @@ import (
 type Instance interface {
 	// Create starts a build and returns at once; the build runs until Close, whatever happens to ctx afterwards.
 	Create(ctx context.Context, r Request) (*Build, error)
+	// ResumeBuild finishes a build that failed, or was cancelled, after its image was built: it takes the lock again, and pushes, syncs and imports that
+	// image. It returns at once, as Create does, with a build whose Resumes is set. An empty lockPolicy means the policy of the build. The error is
+	// failure.NotFound if there is no such build, and failure.Conflict if it cannot be resumed; its hint says what would be right.
+	ResumeBuild(ctx context.Context, name, lockPolicy string) (*Build, error)
 	// Plan says what Create would do, without doing any of it.
 	Plan(ctx context.Context, r Request) (*Plan, error)
 	// Get returns one build; failure.NotFound if there is none of that name.
@@ -116,11 +120,16 @@ type Build struct {
 	Autorebuild bool             `json:"isAutorebuild"`
 	Reasons     []rebuild.Reason `json:"reasons,omitempty"`
 	// CausedBy is the build whose image made this one necessary.
-	CausedBy string        `json:"causedBy,omitempty"`
-	Created  time.Time     `json:"created"`
-	Started  *time.Time    `json:"started,omitempty"`
-	Finished *time.Time    `json:"finished,omitempty"`
-	Stages   []StageStatus `json:"stages,omitempty"`
+	CausedBy string `json:"causedBy,omitempty"`
+	// Resumes is the failed build whose image this one finishes: its stages begin with the lock.
+	Resumes string `json:"resumes,omitempty"`
+	// Resumable says that the build failed, or was cancelled, after its image was built, and that the image is still there: Instance.ResumeBuild
+	// can finish it, unless another build has succeeded meanwhile.
+	Resumable bool          `json:"resumable,omitempty"`
+	Created   time.Time     `json:"created"`
+	Started   *time.Time    `json:"started,omitempty"`
+	Finished  *time.Time    `json:"finished,omitempty"`
+	Stages    []StageStatus `json:"stages,omitempty"`
 
 	// What is known of the result, from the records that the stages leave.
 	Commit string           `json:"commit,omitempty"`

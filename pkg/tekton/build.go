@@ -17,6 +17,7 @@ import (
 	"github.com/osbs-tekton/osbs/pkg/failure"
 	"github.com/osbs-tekton/osbs/pkg/osbs"
 	"github.com/osbs-tekton/osbs/pkg/step"
+	"github.com/osbs-tekton/osbs/pkg/tekton/resume"
 	"github.com/osbs-tekton/osbs/pkg/workspace"
 )
 
@@ -49,6 +50,7 @@ const (
 func buildOf(run *v1.PipelineRun, tasks []v1.TaskRun) osbs.Build {
 	b := osbs.Build{
 		Name: run.Name, BuildConfig: run.Labels[event.LabelBuildConfig], Request: requestOf(run), CausedBy: run.Annotations[event.AnnotationCausedBy],
+		Resumes:     run.Labels[event.LabelResumes],
 		Autorebuild: paramOf(run, "is-autorebuild") == "true" || run.Labels[event.LabelAutorebuild] == "true",
 		Created:     run.CreationTimestamp.UTC(), Started: instant(run.Status.StartTime), Finished: instant(run.Status.CompletionTime),
 	}
@@ -58,6 +60,7 @@ func buildOf(run *v1.PipelineRun, tasks []v1.TaskRun) osbs.Build {
 	b.Stages = stagesOf(tasks)
 	setResults(&b, run, tasks)
 	setState(&b, run, tasks)
+	b.Resumable = (b.State == osbs.Failed || b.State == osbs.Cancelled) && resume.Check(run, tasks) == nil
 	return b
 }
 
