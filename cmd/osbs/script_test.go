@@ -57,7 +57,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"repo": scriptRepo, "commit": scriptCommit, "exits": scriptExits, "until": scriptUntil, "json": scriptJSON,
-			"newest": scriptNewest, "snapshot": scriptSnapshot, "unmoved": scriptUnmoved, "get": scriptGet, "refs": scriptRefs, "setenv": scriptSetenv,
+			"newest": scriptNewest, "snapshot": scriptSnapshot, "unmoved": scriptUnmoved, "get": scriptGet, "refs": scriptRefs, "setenv": scriptSetenv, "same": scriptSame,
 		},
 	})
 }
@@ -163,6 +163,19 @@ func scriptJSON(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	if got := fmt.Sprint(v); regexp.MustCompile("^(?:"+args[2]+")$").MatchString(got) == neg {
 		ts.Fatalf("%s is %q, not %q", args[1], got, args[2])
+	}
+}
+
+// scriptSame checks that two JSON documents have the same string at their top: `same FILE FILE KEY`.
+func scriptSame(ts *testscript.TestScript, _ bool, args []string) {
+	var values [2]any
+	for n := range values {
+		var document map[string]any
+		ts.Check(json.Unmarshal([]byte(ts.ReadFile(args[n])), &document))
+		values[n] = document[args[2]]
+	}
+	if values[0] == nil || values[0] != values[1] {
+		ts.Fatalf("%s is %v, and %v", args[2], values[0], values[1])
 	}
 }
 

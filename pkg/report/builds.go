@@ -145,6 +145,8 @@ func Image(b osbs.Build) string {
 // why says in a few words what the build was made for.
 func why(b osbs.Build) string {
 	switch {
+	case b.Resumes != "":
+		return "resumes " + b.Resumes
 	case len(b.Reasons) > 0:
 		var bases, parts []string
 		for _, r := range b.Reasons {
@@ -194,6 +196,10 @@ func (p *Printer) Build(b osbs.Build) {
 	}
 	p.field("", "state", state)
 	p.field("", "created", p.when(b.Created))
+	p.field("", "resumes", b.Resumes)
+	if b.Resumable {
+		p.field("", "resumable", "osbs build --resume "+b.Name)
+	}
 	p.request(b)
 	p.failure(b)
 	p.stages(b)

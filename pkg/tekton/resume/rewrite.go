@@ -94,14 +94,20 @@ func (r *rewriter) results(before []v1.PipelineResult, lock string) ([]v1.Pipeli
 			continue
 		}
 		if changed.Value.Type == v1.ParamTypeString && !strings.Contains(changed.Value.StringVal, "$(tasks.") {
-			if nothing == "" {
+			if nothing == "" || strings.Contains(changed.Value.StringVal, "$") {
 				continue
 			}
-			changed.Value.StringVal += nothing
+			changed.Value.StringVal = literal(changed.Value.StringVal, nothing)
 		}
 		out = append(out, changed)
 	}
 	return out, nil
+}
+
+// literal is a text as the value of a result. Tekton splits that at each $, and takes each part for a reference, which may have a key of an object
+// behind a last dot: so the text begins with a reference, and has another before each of its dots. All of them stand for nothing.
+func literal(text, nothing string) string {
+	return nothing + strings.ReplaceAll(text, ".", nothing+".")
 }
 
 func resultsOf(task *v1.PipelineTask) []v1.TaskResult {
