@@ -3,6 +3,7 @@ package tekton
 import (
 	"context"
 	"encoding/json"
+	"slices"
 
 	v1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -114,6 +115,10 @@ func (i *Instance) own(ctx context.Context, name string, run *v1.PipelineRun) er
 		}
 		if claim.DeletionTimestamp != nil {
 			return failure.New(failure.Conflict, "PersistentVolumeClaim %s is being deleted, since the failed build was", name)
+		}
+		ofARun := func(o metav1.OwnerReference) bool { return o.Kind == "PipelineRun" }
+		if !slices.ContainsFunc(claim.OwnerReferences, ofARun) {
+			return nil // somebody's own, which no PipelineRun takes away
 		}
 		owners := append(claim.OwnerReferences, metav1.OwnerReference{APIVersion: v1.SchemeGroupVersion.String(), Kind: "PipelineRun", Name: run.Name, UID: run.UID})
 		patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"resourceVersion": claim.ResourceVersion, "ownerReferences": owners}})

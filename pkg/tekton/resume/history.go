@@ -39,6 +39,11 @@ func newHistory(run *v1.PipelineRun, tasks []v1.TaskRun) (*history, error) {
 		name := task.Labels[labelTask]
 		h.byTask[name] = append(h.byTask[name], task)
 	}
+	for _, w := range run.Spec.Workspaces {
+		if w.PersistentVolumeClaim != nil {
+			h.claims[w.Name] = w.PersistentVolumeClaim.ClaimName
+		}
+	}
 	for _, task := range h.spec.Tasks {
 		h.deps[task.Name] = task.Deps()
 		h.bind(task)
@@ -120,11 +125,14 @@ func stepOf(task v1.PipelineTask, name string) int {
 	return slices.IndexFunc(task.TaskSpec.Steps, func(s v1.Step) bool { return s.Name == name })
 }
 
-// built says why there is no image: something that comes before push has not succeeded.
+// built says why there is no image: something that comes before push has not succeeded. A build that resumes another has that one's.
 func (h *history) built() error {
 	push, found := h.of(pushStage)
 	if !found {
 		return conflict("the Pipeline of build %s has no push stage", h.run.Name)
+	}
+	if h.resumed() {
+		return nil
 	}
 	for name := range h.before(push.Name) {
 		if !h.done[name] {
