@@ -17,7 +17,8 @@ func (p *program) buildCommand() *cli.Command {
 			"build: 0, 10 if it was skipped, else what docs/exit-codes.md says. With --output json the last state of the build, and of\n" +
 			"the rebuilds that it caused, is the only thing on stdout.\n" +
 			"Ctrl-C cancels the build; a second Ctrl-C ends osbs at once.\n" +
-			"With --resume a build that failed in push, sync or import is finished from the image that it has built.",
+			"With --resume a build that failed in push, sync or import is finished from the image that it has built; with\n" +
+			"--dry-run too, the PipelineRun for that is printed.",
 		Flags: []cli.Flag{
 			text("git-url", "`URL` of the git repository: https, ssh or file", "g"),
 			text("git-branch", "`BRANCH` to build", "b"),

@@ -1,10 +1,13 @@
 package main
 
 import (
+	"context"
 	"maps"
 	"slices"
 
+	v1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
 	"github.com/urfave/cli/v2"
+	"sigs.k8s.io/yaml"
 
 	"github.com/osbs-tekton/osbs/pkg/failure"
 	"github.com/osbs-tekton/osbs/pkg/osbs"
@@ -18,6 +21,9 @@ func (s *session) resume(c *cli.Context, name string) error {
 	if err := s.onlyResumes(c); err != nil {
 		return err
 	}
+	if c.Bool(flagDryRun) {
+		return s.printResumed(c, name)
+	}
 	created, err := s.ResumeBuild(c.Context, name, s.config.LockPolicy)
 	if err != nil {
 		return err
@@ -25,9 +31,28 @@ func (s *session) resume(c *cli.Context, name string) error {
 	return s.toItsEnd(c, *created)
 }
 
+// printResumed prints the PipelineRun that would finish a build, for kubectl create.
+func (s *session) printResumed(c *cli.Context, name string) error {
+	on, ok := s.Instance.(interface {
+		ResumedRun(ctx context.Context, name, lockPolicy string) (*v1.PipelineRun, error)
+	})
+	if !ok {
+		return failure.New(failure.Usage, "--%s with --%s prints a PipelineRun, and the local instance has none", flagResume, flagDryRun)
+	}
+	run, err := on.ResumedRun(c.Context, name, s.config.LockPolicy)
+	if err != nil {
+		return err
+	}
+	text, err := yaml.Marshal(run)
+	if err != nil {
+		return failure.New(failure.Internal, "encoding the PipelineRun: %w", err)
+	}
+	return s.show(run, func() { _, _ = s.plain.Write(text) })
+}
+
 // onlyResumes refuses flags that say what is to be built: what is finished is built already.
 func (s *session) onlyResumes(c *cli.Context) error {
-	allowed := []string{flagResume, "lock-policy", "no-logs"}
+	allowed := []string{flagResume, flagDryRun, "lock-policy", "no-logs"}
 	for _, flag := range slices.Sorted(maps.Keys(s.given)) {
 		ofBuild := slices.ContainsFunc(c.Command.Flags, func(f cli.Flag) bool { return f.Names()[0] == flag })
 		if ofBuild && !slices.Contains(allowed, flag) {

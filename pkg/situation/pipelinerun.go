@@ -53,6 +53,8 @@ type Facts struct {
 	// Autorebuild: a change of its bases started it. BaseDigest is then what it is built from, as package event writes it.
 	Autorebuild bool
 	BaseDigest  string
+	// Resumes is the failed run whose image this one finishes; empty for nearly all.
+	Resumes string
 	// Requested is when the person asked for whom it was started, zero if nobody has asked.
 	Requested time.Time
 	// Throwaway: a scratch or isolated build, which neither triggers nor is triggered.
@@ -119,6 +121,7 @@ func (r *PipelineRun) find() Facts {
 	f := Facts{
 		BuildConfig: r.Labels[event.LabelBuildConfig], Autorebuild: r.Labels[event.LabelAutorebuild] == "true",
 		BaseDigest: r.Annotations[event.AnnotationBaseDigest], State: Running,
+		Resumes:   r.Labels[event.LabelResumes],
 		Requested: requestedAt(r.Annotations[event.AnnotationReasons]),
 		Throwaway: text(r.Spec.Params, "scratch") == "true" || text(r.Spec.Params, "isolated") == "true",
 	}

@@ -57,6 +57,7 @@ func (r *Reader) Read(o Objects) *Situation {
 			Configs: map[string]*Config{}, Newest: map[string]*PipelineRun{}, Begun: map[string][]time.Time{},
 			State:   rebuild.State{Tags: map[string]rebuild.Tag{}, Overtaken: map[string]bool{}, Requests: map[string]buildconfig.Request{}},
 			planner: rebuild.NewPlanner(), builds: map[string][]rebuild.Build{}, ofOvertaken: map[string]string{},
+			finished: map[string]map[string]*PipelineRun{},
 		}
 		r.streams, r.runs, r.ofConfig = map[streamKey]*knownStream{}, map[string]*knownRun{}, map[string][]*PipelineRun{}
 		r.tags, r.producers, r.stale = map[string]rebuild.Tag{}, map[string][]string{}, map[string]bool{}
@@ -254,11 +255,20 @@ func (r *Reader) refresh(config string) {
 	var newest *PipelineRun
 	var builds []rebuild.Build
 	var begun []time.Time
+	finished := map[string]*PipelineRun{}
+	for _, run := range r.ofConfig[config] {
+		if run.Facts.Resumes != "" && run.Facts.State == Succeeded {
+			finished[run.Facts.Resumes] = run
+		}
+	}
+	if r.s.finished[config] = finished; len(finished) == 0 {
+		delete(r.s.finished, config)
+	}
 	for _, run := range r.ofConfig[config] {
 		if newest == nil || later(run, newest) {
 			newest = run
 		}
-		if b, ok := r.s.planned(config, run); ok {
+		if b, ok := r.s.planned(config, run); ok && finished[run.Name] == nil {
 			builds = append(builds, b)
 		}
 		if at := run.Facts.Requested; !at.IsZero() {

@@ -148,6 +148,25 @@ func facts(s *Situation) map[string]any {
 	return map[string]any{"newest": newest, "malformed": malformed, "builds": builds, "tags": s.State.Tags, "plan": plan}
 }
 
+// A failed run that another one has finished is not in the way of a later rebuild from the same bases.
+func TestAFinishedRunHasNotFailed(t *testing.T) {
+	t.Parallel()
+	failed := &PipelineRun{Facts: Facts{BuildConfig: "app", State: Failed}}
+	failed.Name = "app-1"
+	finishes := &PipelineRun{Facts: Facts{BuildConfig: "app", State: Succeeded, Resumes: "app-1"}}
+	finishes.Name = "app-2"
+	for _, test := range []struct {
+		runs []*PipelineRun
+		want int
+	}{{[]*PipelineRun{failed}, 1}, {[]*PipelineRun{failed, finishes}, 0}, {[]*PipelineRun{failed}, 1}} {
+		reader := Reader{Namespace: space}
+		reader.Read(Objects{Runs: []*PipelineRun{failed}})
+		if got := reader.Read(Objects{Runs: test.runs}).builds["app"]; len(got) != test.want {
+			t.Errorf("of %d runs %d are known as failed", len(test.runs), len(got))
+		}
+	}
+}
+
 // Whatever changes between two readings, a Reader says what one says that sees it for the first time.
 func TestReaderAgain(t *testing.T) {
 	t.Parallel()

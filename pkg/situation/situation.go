@@ -48,6 +48,9 @@ type Situation struct {
 	// builds of each build config that the planner must know; pending are those that it was told of besides.
 	builds  map[string][]rebuild.Build
 	pending map[string][]rebuild.Build
+	// finished are, for each build config, failed runs that another one has finished, by name, with that one: they count as having succeeded
+	// when it did.
+	finished map[string]map[string]*PipelineRun
 	// ofOvertaken has the build configs of State.Overtaken.
 	ofOvertaken map[string]string
 }
@@ -172,6 +175,9 @@ func (s *Situation) Plan(budget int, pending []rebuild.Build, postponed map[stri
 // the run did cannot have ended in the same second, since only one has the lock.
 func (s *Situation) overtaken(config string, run *PipelineRun) bool {
 	c := s.Configs[config]
+	if by := s.finished[config][run.Name]; by != nil {
+		run = by
+	}
 	if c == nil || c.BuildConfig == nil || c.BuildConfig.LastBuild == nil || run.Facts.State != Succeeded || run.Facts.Ended.IsZero() {
 		return false
 	}
