@@ -120,7 +120,7 @@ func (i *Instance) own(ctx context.Context, name string, run *v1.PipelineRun) er
 		if !slices.ContainsFunc(claim.OwnerReferences, ofARun) {
 			return nil // somebody's own, which no PipelineRun takes away
 		}
-		owners := append(claim.OwnerReferences, metav1.OwnerReference{APIVersion: v1.SchemeGroupVersion.String(), Kind: "PipelineRun", Name: run.Name, UID: run.UID})
+		owners := append(slices.Clone(claim.OwnerReferences), metav1.OwnerReference{APIVersion: v1.SchemeGroupVersion.String(), Kind: "PipelineRun", Name: run.Name, UID: run.UID})
 		patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"resourceVersion": claim.ResourceVersion, "ownerReferences": owners}})
 		if err != nil {
 			return failure.New(failure.Internal, "encoding owners: %w", err)
@@ -132,8 +132,7 @@ func (i *Instance) own(ctx context.Context, name string, run *v1.PipelineRun) er
 	}
 }
 
-// withdraw deletes a PipelineRun that cannot do its work. cause is why; what a user may not do is no reason for that: the volume is there then
-// as long as the failed PipelineRun is.
+// withdraw deletes a PipelineRun whose volume might go away while it runs. cause is why.
 func (i *Instance) withdraw(ctx context.Context, run *v1.PipelineRun, cause error) error {
 	ctx = context.WithoutCancel(ctx)
 	err := i.conf.Pipelines.TektonV1().PipelineRuns(i.conf.Namespace).Delete(ctx, run.Name, metav1.DeleteOptions{})

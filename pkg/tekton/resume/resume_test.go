@@ -143,7 +143,7 @@ func TestRun(t *testing.T) {
 			if claims := Claims(run, tasks); len(claims) != 1 || claims[0] != "claim-of-app-1" {
 				t.Errorf("claims %q", claims)
 			}
-			again(t, next, tasks)
+			again(t, next)
 		})
 	}
 }
@@ -189,7 +189,7 @@ func valid(t *testing.T, run *v1.PipelineRun) {
 }
 
 // again resumes a run that resumes another, and has failed before its lock.
-func again(t *testing.T, next *v1.PipelineRun, tasks []v1.TaskRun) {
+func again(t *testing.T, next *v1.PipelineRun) {
 	t.Helper()
 	next = next.DeepCopy()
 	next.UID, next.Status.PipelineSpec = "uid-of-app-2", next.Spec.PipelineSpec

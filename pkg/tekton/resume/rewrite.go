@@ -21,9 +21,8 @@ var stepReference = regexp.MustCompile(`\$\(steps\.([a-zA-Z0-9_-]+)\.results\.([
 
 // rewriter replaces what refers to tasks, results and steps that are not in the resumed run.
 type rewriter struct {
-	h     *history
-	left  map[string]*v1.PipelineTask
-	names *strings.Replacer
+	h    *history
+	left map[string]*v1.PipelineTask
 	// task is the task that is looked at, empty elsewhere.
 	task string
 	// unknown are the references to what is not known any more.
