@@ -85,7 +85,7 @@ var pulpPlugins = map[string]string{
 }
 
 // pulpArguments are arguments of these plugins that another setting takes the place of.
-var pulpArguments = map[string]string{
+var pulpArguments = map[string]string{ //nolint:gosec // words about secrets, not secrets
 	"pulp_secret_path":     "name the Secret in pulp_secret; it may hold pulp.cer and pulp.key, as OSBS's did, or tls.crt and tls.key, or username and password",
 	"username":             "it belongs into the Secret that pulp_secret names",
 	"password":             "it belongs into the Secret that pulp_secret names",

@@ -62,7 +62,7 @@ func moved(name string) string {
 	if key, ok := movedKeys[name]; ok {
 		return "write it as pulp.NAME." + key + ", NAME being what pulp_registry_name says"
 	}
-	return map[string]string{
+	return map[string]string{ //nolint:gosec // words about secrets, not secrets
 		"source_secret":         "it is called pulp_secret",
 		"registry_api_versions": "leave it out: images are pushed and synced in version 2, the only one that registries and Pulp 3 have",
 		"prefer_schema1_digest": "leave it out: manifests have schema 2, or are OCI's",
