@@ -73,6 +73,9 @@ func TestStep(t *testing.T) {
 	if got != want {
 		t.Errorf("locations = %q, want %q", got, want)
 	}
+	if got := server.Get("repositories", "crane-team-app", "retain_repo_versions"); got != 3.0 {
+		t.Errorf("Pulp keeps %v versions", got)
+	}
 	record, err := workspace.Read[workspace.Sync](dir)
 	if err != nil || len(record.Targets) != 3 || record.Targets[0].Digest != digest || record.Targets[2].Digest != digest {
 		t.Errorf("record = %+v, %v", record, err)

@@ -19,6 +19,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
+	"github.com/osbs-tekton/osbs/internal/registrytest"
 	"github.com/osbs-tekton/osbs/pkg/imagesync"
 	"github.com/osbs-tekton/osbs/pkg/registry"
 	"github.com/osbs-tekton/osbs/pkg/workspace"
@@ -176,6 +177,17 @@ func TestSignatures(t *testing.T) {
 		if got := s.digest(t, server.Host+"/team/signed:"+tag); got != want.Digest.String() {
 			t.Errorf("%s is %s, want %s", tag, got, want.Digest)
 		}
+	}
+}
+
+// TestSourceWantsCertificate hands the client certificate of a registry secret to Pulp.
+func TestSourceWantsCertificate(t *testing.T) {
+	server := newPulp(t)
+	from := source{registrytest.StartDebian(t, registrytest.Options{TLS: true, ClientCertificate: true})}
+	s := newStage(t, server, from)
+	dir, digest := from.built(t, "team/certificate", "none-abcde-1", "1-1", newImage(t))
+	if got := s.must(t, dir); got.Digest != digest {
+		t.Errorf("%+v", got)
 	}
 }
 

@@ -119,12 +119,13 @@ func (p *Pulp) request(ctx context.Context, image Image) (pulp.Request, error) {
 		return pulp.Request{}, failure.New(failure.Unauthorized, "credentials for %s: %w", repo, err)
 	}
 	r.Username, r.Password = account.Username, account.Password
+	r.CA, r.ClientCertificate, r.ClientKey = p.Source.Certificates(repo.RegistryStr())
 	if p.SourceCAFile != "" {
 		ca, err := os.ReadFile(p.SourceCAFile)
 		if err != nil {
 			return pulp.Request{}, failure.New(failure.Usage, "CA file is unreadable: %w", err)
 		}
-		r.CA = string(ca)
+		r.CA = strings.TrimSpace(r.CA+"\n"+string(ca)) + "\n"
 	}
 	return r, nil
 }

@@ -175,6 +175,13 @@ func (c *Client) Transport() http.RoundTripper { return c.transport }
 // Keychain finds the credentials for a registry or repository; Anonymous if there are none.
 func (c *Client) Keychain() authn.Keychain { return c.keychain }
 
+// Certificates are what a registry secret has for the TLS with a host, in PEM, for a server that speaks to the registry in our place: the
+// authorities to trust there, and what to show it. What there is none of is empty.
+func (c *Client) Certificates(host string) (authorities, certificate, key string) {
+	t := c.keychain.trust()[canonicalHost(host)]
+	return string(t.authorities), string(t.certificatePEM), string(t.keyPEM)
+}
+
 // Insecure says whether host may be spoken to in plain HTTP.
 func (c *Client) Insecure(host string) bool { return c.hosts.has(host) }
 

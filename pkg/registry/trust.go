@@ -27,6 +27,8 @@ const (
 type trust struct {
 	// certificate is what the client shows; nil if it shows none.
 	certificate *tls.Certificate
+	// certificatePEM and keyPEM are the same as they were read, for those who pass them on.
+	certificatePEM, keyPEM []byte
 	// authorities are trusted besides all others, in PEM; empty if there are none.
 	authorities []byte
 }
@@ -38,7 +40,7 @@ func readTrust(dir string) (trust, error) {
 	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
 		return trust{}, nil //nolint:nilerr // whoever reads the credentials says what is wrong
 	}
-	certificate, err := readClientCertificate(filepath.Join(dir, certificateFile), filepath.Join(dir, keyFile))
+	t, err := readClientCertificate(filepath.Join(dir, certificateFile), filepath.Join(dir, keyFile))
 	if err != nil {
 		return trust{}, err
 	}
@@ -46,48 +48,49 @@ func readTrust(dir string) (trust, error) {
 	authorities, err := readBounded(registrySecret, file)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return trust{certificate: certificate}, nil
+		return t, nil
 	case err != nil:
 		return trust{}, err
 	case len(bytes.TrimSpace(authorities)) == 0: // cert-manager leaves it empty where it knows none
-		return trust{certificate: certificate}, nil
+		return t, nil
 	case !x509.NewCertPool().AppendCertsFromPEM(authorities):
 		return trust{}, failure.New(failure.Unauthorized, "registry secret: CA file %s holds no PEM certificate", file)
 	}
-	return trust{certificate: certificate, authorities: authorities}, nil
+	t.authorities = authorities
+	return t, nil
 }
 
-// readClientCertificate reads a certificate and its key; nil if there is neither.
-func readClientCertificate(file, key string) (*tls.Certificate, error) {
+// readClientCertificate reads a certificate and its key, if there are such.
+func readClientCertificate(file, key string) (trust, error) {
 	certificatePEM, err := readBounded(registrySecret, file)
 	hasCertificate := !errors.Is(err, fs.ErrNotExist)
 	if err != nil && hasCertificate {
-		return nil, err
+		return trust{}, err
 	}
 	keyPEM, err := readBounded(registrySecret, key)
 	hasKey := !errors.Is(err, fs.ErrNotExist)
 	switch {
 	case err != nil && hasKey:
-		return nil, err
+		return trust{}, err
 	case !hasCertificate && !hasKey:
-		return nil, nil //nolint:nilnil // most secrets have no certificate
+		return trust{}, nil
 	case !hasKey:
-		return nil, failure.New(failure.Unauthorized, "registry secret: client certificate %s has no key %s beside it", file, keyFile)
+		return trust{}, failure.New(failure.Unauthorized, "registry secret: client certificate %s has no key %s beside it", file, keyFile)
 	case !hasCertificate:
-		return nil, failure.New(failure.Unauthorized, "registry secret: key %s has no client certificate %s beside it", key, certificateFile)
+		return trust{}, failure.New(failure.Unauthorized, "registry secret: key %s has no client certificate %s beside it", key, certificateFile)
 	}
 	if err := checkCertificate(file, certificatePEM, time.Now()); err != nil {
-		return nil, err
+		return trust{}, err
 	}
 	pair, err := tls.X509KeyPair(certificatePEM, keyPEM)
 	if err != nil && strings.Contains(err.Error(), "does not match") {
-		return nil, failure.WithHint(failure.New(failure.Unauthorized, "registry secret: the key %s does not belong to the client certificate %s: %w", key, file, err),
+		return trust{}, failure.WithHint(failure.New(failure.Unauthorized, "registry secret: the key %s does not belong to the client certificate %s: %w", key, file, err),
 			"put both files of one pair into the secret")
 	}
 	if err != nil {
-		return nil, failure.WithHint(failure.New(failure.Unauthorized, "registry secret: the key %s is malformed: %w", key, err), "expected is an unencrypted private key in PEM")
+		return trust{}, failure.WithHint(failure.New(failure.Unauthorized, "registry secret: the key %s is malformed: %w", key, err), "expected is an unencrypted private key in PEM")
 	}
-	return &pair, nil
+	return trust{certificate: &pair, certificatePEM: certificatePEM, keyPEM: keyPEM}, nil
 }
 
 // checkCertificate finds what is wrong with the first certificate of a file, which is the client's own.
