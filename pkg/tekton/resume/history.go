@@ -2,6 +2,7 @@ package resume
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -211,6 +212,9 @@ func (h *history) stageResult(stage, name string) string {
 }
 
 // result is what a task has left under the name of a result, in the way in which Tekton hands it on: of a matrix, a list.
+//
+// A value that looks like a reference of Tekton's is not known either: in the place where it was used it is text, but in a Pipeline that is
+// made anew Tekton would replace it by what it refers to.
 func (h *history) result(task, name string) (v1.ResultValue, bool) {
 	var values []v1.ResultValue
 	for _, run := range h.byTask[task] {
@@ -222,7 +226,7 @@ func (h *history) result(task, name string) (v1.ResultValue, bool) {
 	}
 	n := slices.IndexFunc(h.spec.Tasks, func(t v1.PipelineTask) bool { return t.Name == task })
 	switch {
-	case len(values) == 0:
+	case len(values) == 0, slices.ContainsFunc(values, hasReference):
 		return v1.ResultValue{}, false
 	case n >= 0 && h.spec.Tasks[n].Matrix != nil:
 		list := v1.ResultValue{Type: v1.ParamTypeArray}
@@ -233,4 +237,9 @@ func (h *history) result(task, name string) (v1.ResultValue, bool) {
 	default:
 		return values[len(values)-1], true
 	}
+}
+
+func hasReference(v v1.ResultValue) bool {
+	is := func(text string) bool { return strings.Contains(text, "$(") }
+	return is(v.StringVal) || slices.ContainsFunc(v.ArrayVal, is) || slices.ContainsFunc(slices.Collect(maps.Values(v.ObjectVal)), is)
 }
