@@ -17,7 +17,7 @@ import (
 
 const (
 	// maxPipeline bounds a Pipeline, in bytes of YAML: each run has a copy of it in its status, and objects beyond 1 MB cannot be stored.
-	maxPipeline = 60_000
+	maxPipeline = 64_000
 	// tokenPath is where Kubernetes mounts the token of the API.
 	tokenPath = "/var/run/secrets/kubernetes.io/serviceaccount" //nolint:gosec // a path, not a secret
 )

@@ -112,12 +112,12 @@ func TestTooLarge(t *testing.T) {
 	objects := generate(t, "")
 	for _, o := range objects {
 		if o.GetKind() == "Pipeline" {
-			if err := o.PipeE(yaml.Get("spec"), yaml.SetField("description", yaml.NewStringRNode(strings.Repeat("x", 60_000)))); err != nil {
+			if err := o.PipeE(yaml.Get("spec"), yaml.SetField("description", yaml.NewStringRNode(strings.Repeat("x", 64_000)))); err != nil {
 				t.Fatal(err)
 			}
 		}
 	}
-	if err := validate.Objects(objects); err == nil || !strings.Contains(err.Error(), "at most 60000 are accepted") {
+	if err := validate.Objects(objects); err == nil || !strings.Contains(err.Error(), "at most 64000 are accepted") {
 		t.Error(err)
 	}
 }
