@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"strconv"
+	"strings"
 
 	"github.com/osbs-tekton/osbs/pkg/osbsconf"
 )
@@ -14,12 +15,19 @@ var pulpConversions = map[string]carrier{
 	"api_prefix": pulpText(func(p *Pulp) *string { return &p.APIPrefix }),
 	"secret":     pulpCarrier(func(p *Pulp) carrier { return secretText("osbs-pulp", func(*Config) *string { return &p.Secret }) }),
 	"ca_file": pulpCarrier(func(p *Pulp) carrier {
-		return certificates("pulp", "osbs-pulp-ca", func(*Config) **Source { return &p.CA })
+		return func(c *converter, s osbsconf.Setting) {
+			certificates("pulp", "osbs-pulp-"+objectName(s.Pulp)+"-ca", func(*Config) **Source { return &p.CA })(c, s)
+		}
 	}),
 	"registry":          pulpText(func(p *Pulp) *string { return &p.Registry }),
 	"repository_prefix": pulpText(func(p *Pulp) *string { return &p.RepositoryPrefix }),
 	"timeout":           pulpCarrier(func(p *Pulp) carrier { return durationText(func(*Config) *string { return &p.Timeout }) }),
 	"retain_versions":   pulpVersions,
+}
+
+// objectName is the name of an entry as a part of the name of an object of Kubernetes.
+func objectName(name string) string {
+	return strings.Trim(strings.NewReplacer("_", "-", ".", "-").Replace(strings.ToLower(name)), "-")
 }
 
 // pulpCarrier carries a setting into an entry of pulp; the configuration says that in one place, above the key pulp.
