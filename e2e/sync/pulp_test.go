@@ -20,6 +20,7 @@ import (
 
 	"github.com/osbs-tekton/osbs/e2e/pulpserver"
 	"github.com/osbs-tekton/osbs/internal/registrytest"
+	"github.com/osbs-tekton/osbs/internal/sharedbuffer"
 	"github.com/osbs-tekton/osbs/pkg/imagesync"
 	"github.com/osbs-tekton/osbs/pkg/pulp"
 	"github.com/osbs-tekton/osbs/pkg/redact"
@@ -73,31 +74,13 @@ func newImage(t *testing.T) v1.Image {
 type stage struct {
 	options pulp.Options
 	target  imagesync.Pulp
-	log     *buffer
-}
-
-// buffer is a log that several may write to.
-type buffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *buffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *buffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
+	log     *sharedbuffer.Buffer
 }
 
 // newStage makes a stage whose credentials are the administrator's.
 func newStage(t *testing.T, server *pulpserver.Server, from source) *stage {
 	t.Helper()
-	s := &stage{log: &buffer{}}
+	s := &stage{log: &sharedbuffer.Buffer{}}
 	t.Cleanup(func() {
 		if t.Failed() {
 			t.Log(s.log.String(), server.Logs(2000))

@@ -1,7 +1,6 @@
 package gittest
 
 import (
-	"bytes"
 	"context"
 	"crypto/ed25519"
 	"crypto/rand"
@@ -15,12 +14,13 @@ import (
 	"os/user"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
 
 	"golang.org/x/crypto/ssh"
+
+	"github.com/osbs-tekton/osbs/internal/sharedbuffer"
 )
 
 // SSH is OpenSSH's sshd, which lets one generated key in, as the user that runs the test.
@@ -84,7 +84,7 @@ func sshdPath() string {
 // start runs sshd and waits until it answers.
 func (s *SSH) start(sshd, config string) {
 	s.t.Helper()
-	var said lockedBuffer
+	var said sharedbuffer.Buffer
 	ctx, cancel := context.WithCancel(context.Background())
 	cmd := exec.CommandContext(ctx, sshd, "-D", "-e", "-f", config)
 	cmd.Stderr = &said
@@ -177,22 +177,4 @@ func freeAddress(t testing.TB) string {
 	}
 	defer l.Close()
 	return l.Addr().String()
-}
-
-// lockedBuffer is written by one goroutine and read by another.
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lockedBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lockedBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
 }

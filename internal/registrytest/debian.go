@@ -1,7 +1,6 @@
 package registrytest
 
 import (
-	"bytes"
 	"fmt"
 	"io"
 	"log"
@@ -13,9 +12,10 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
+
+	"github.com/osbs-tekton/osbs/internal/sharedbuffer"
 )
 
 // skipServers names the environment variable with which a developer does without the programs that Debian packages.
@@ -89,7 +89,7 @@ const started = 20 * time.Second
 // run starts a program and waits until it listens on address. It is killed when the test ends.
 func run(t testing.TB, address, program string, args ...string) {
 	t.Helper()
-	var output lockedBuffer
+	var output sharedbuffer.Buffer
 	cmd := exec.CommandContext(t.Context(), program, args...)
 	cmd.Stdout, cmd.Stderr = &output, &output
 	cmd.Env = append(os.Environ(), "OTEL_TRACES_EXPORTER=none")
@@ -122,21 +122,4 @@ func run(t testing.TB, address, program string, args ...string) {
 			t.Fatalf("%s does not listen on %s: %v\n%s", program, address, err, output.String())
 		}
 	}
-}
-
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lockedBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lockedBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
 }

@@ -16,6 +16,7 @@ import (
 
 	"github.com/osbs-tekton/osbs/internal/faultproxy"
 	"github.com/osbs-tekton/osbs/internal/registrytest"
+	"github.com/osbs-tekton/osbs/internal/sharedbuffer"
 	"github.com/osbs-tekton/osbs/pkg/failure"
 	"github.com/osbs-tekton/osbs/pkg/redact"
 	"github.com/osbs-tekton/osbs/pkg/registry"
@@ -103,7 +104,7 @@ func TestTokensExpireInsideABlob(t *testing.T) {
 				r.Tokens.Identity = identity
 				dockercfg = fmt.Sprintf(`{"auths":{%q:{"identitytoken":%q}}}`, proxy.Host, identity)
 			}
-			log := &lockedBuffer{}
+			log := &sharedbuffer.Buffer{}
 			repo := openWith(t, log, proxy.Host, dockercfg)
 			if !tc.whole {
 				repo.SetParts(mebi, mebi)
@@ -128,24 +129,6 @@ func TestTokensExpireInsideABlob(t *testing.T) {
 			}
 		})
 	}
-}
-
-// lockedBuffer takes a log.
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lockedBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lockedBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
 }
 
 // openWith opens a repository with credentials, and a log at the lowest level in which nothing is redacted afterwards.
@@ -195,7 +178,7 @@ func TestSecretsAreInNoError(t *testing.T) {
 			} {
 				proxy := faultproxy.Start(t, r.URL)
 				proxy.Add(faultproxy.Rule{Path: "^/token", Fault: fault})
-				log := &lockedBuffer{}
+				log := &sharedbuffer.Buffer{}
 				repo, err := tryOpen(t, log, proxy.Host, dockercfg(proxy.Host))
 				if err == nil {
 					c := newContent(t)
@@ -269,7 +252,7 @@ func TestOpenShift(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			log := &lockedBuffer{}
+			log := &sharedbuffer.Buffer{}
 			repo, err := tryOpen(t, log, r.Host, string(dockercfg))
 			if err == nil {
 				c := newContent(t)
