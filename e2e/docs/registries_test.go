@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -44,7 +45,7 @@ func siteFiles(t *testing.T) (dir string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	pair, err := ca.Client("builder")
+	pair, err := ca.Client("builder", time.Now().Add(24*time.Hour))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -101,7 +101,9 @@ func (s *Server) hostname() string {
 }
 
 // Client is a certificate in the name of a user.
-func (s *Server) Client(user string) (certtest.Pair, error) { return s.authority.Client(user) }
+func (s *Server) Client(user string) (certtest.Pair, error) {
+	return s.authority.Client(user, time.Now().Add(24*time.Hour))
+}
 
 // UseExpiredCertificate has the server show a certificate whose time is over, until the function that it returns is called.
 func (s *Server) UseExpiredCertificate() (undo func(), err error) {

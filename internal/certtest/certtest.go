@@ -83,9 +83,10 @@ func serverTemplate(name string, hosts []string) *x509.Certificate {
 	return template
 }
 
-// Client signs a certificate in the name of a user.
-func (a *Authority) Client(user string) (Pair, error) {
+// Client signs a certificate in the name of a user, which is valid for two days until end.
+func (a *Authority) Client(user string, end time.Time) (Pair, error) {
 	template := newTemplate(user)
+	template.NotBefore, template.NotAfter = end.Add(-48*time.Hour), end
 	template.KeyUsage, template.ExtKeyUsage = x509.KeyUsageDigitalSignature, []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
 	return a.issue(template)
 }

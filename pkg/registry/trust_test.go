@@ -24,7 +24,7 @@ func TestCertificatesOfOneRegistry(t *testing.T) {
 			withAccount := start(t, registrytest.Options{TLS: true, ClientCertificate: true, BasicAuth: true})
 			uri := func(r *registrytest.Registry) []registry.URI { return []registry.URI{{Host: r.Host}} }
 			wrong := t.TempDir()
-			registrytest.WriteClientCertificate(t, wrong, nil, nil, time.Now().Add(time.Hour))
+			registrytest.WriteClientCertificate(t, wrong, time.Now().Add(time.Hour))
 			for name, tc := range map[string]struct {
 				options registry.Options
 				r       *registrytest.Registry
@@ -78,11 +78,11 @@ func read(t *testing.T, file string) string {
 
 func TestBadClientCertificates(t *testing.T) {
 	good, other, old := t.TempDir(), t.TempDir(), t.TempDir()
-	registrytest.WriteClientCertificate(t, good, nil, nil, time.Now().Add(time.Hour))
-	registrytest.WriteClientCertificate(t, other, nil, nil, time.Now().Add(time.Hour))
-	registrytest.WriteClientCertificate(t, old, nil, nil, time.Date(2020, 2, 3, 4, 5, 6, 0, time.UTC))
+	registrytest.WriteClientCertificate(t, good, time.Now().Add(time.Hour))
+	registrytest.WriteClientCertificate(t, other, time.Now().Add(time.Hour))
+	registrytest.WriteClientCertificate(t, old, time.Date(2020, 2, 3, 4, 5, 6, 0, time.UTC))
 	future := t.TempDir()
-	registrytest.WriteClientCertificate(t, future, nil, nil, time.Now().Add(1000*time.Hour))
+	registrytest.WriteClientCertificate(t, future, time.Now().Add(1000*time.Hour))
 	without := func(file string) string {
 		dir := with(t, good, "x", "")
 		if err := os.Remove(filepath.Join(dir, file)); err != nil {
